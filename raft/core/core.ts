@@ -1,0 +1,217 @@
+import { assert, InvalidArgumentError, type Random } from "../../runtime/index.js";
+import { confirmReads, openReadRound } from "./barrier.js";
+import type { RaftConfig } from "./config.js";
+import { Configuration } from "./configuration.js";
+import { countOwnVote, electionTimeout, handleRequestVote, handleRequestVoteReply, requestVotes } from "./election.js";
+import { handleAppendEntries, handleInstallSnapshot } from "./follower.js";
+import {
+  appendAsLeader,
+  handleAppendEntriesReply,
+  handleInstallSnapshotReply,
+  handleUnanswered,
+  hasQuorumContact,
+  heartbeat,
+  maybeCommit,
+  sendAppends,
+  sendHeartbeat,
+} from "./leader.js";
+import { RaftLog } from "./log.js";
+import { RaftState, type StoredState } from "./state.js";
+import { bestTransferTarget, continueTransfer, handleTimeoutNow, startTransfer } from "./transfer.js";
+import { EntryType, type Effect, type Event, type Reply, type Request } from "./types.js";
+
+export interface RaftCoreOptions {
+  readonly me: number;
+  readonly voters: readonly number[];
+  readonly config: Readonly<RaftConfig>;
+  readonly random: Random;
+  readonly stored: StoredState;
+  /** Milliseconds; every later `now` must not be smaller. */
+  readonly now: number;
+}
+
+/**
+ * Raft as a deterministic state machine. Nothing in here waits, draws from the outside, or does I/O: an event goes in with
+ * the present time, and effects are collected by `takeEffects()`. Carry them out in order; those with an `after` no sooner
+ * than that write is durable.
+ */
+export class RaftCore {
+  readonly state: RaftState;
+
+  constructor(options: RaftCoreOptions) {
+    const { stored } = options;
+    const log = new RaftLog(stored.snapshot?.index ?? 0, stored.snapshot?.term ?? 0, stored.entries);
+    const configuration = new Configuration(options.voters, options.me);
+    this.state = new RaftState({ ...options, configuration, log });
+  }
+
+  /** The effects since the last call, in the order in which to carry them out. */
+  takeEffects(): readonly Effect[] {
+    const effects = this.state.effects;
+    if (effects.length > 0) this.state.effects = [];
+    return effects;
+  }
+
+  get hasEffects(): boolean {
+    return this.state.effects.length > 0;
+  }
+
+  /** When the next `tick` is due. It may move later without notice, sooner only within a call. */
+  deadline(): number {
+    const { state } = this;
+    if (state.isLeader()) return Math.min(state.heartbeatAt, state.transferDeadline);
+    return Math.min(state.electionDeadline, state.voteRetryAt);
+  }
+
+  step(now: number, event: Event): void {
+    const state = this.#at(now);
+    switch (event.type) {
+      case "tick":
+        this.#tick();
+        break;
+      case "request":
+        this.#request(event.request, event.message);
+        break;
+      case "reply":
+        this.#reply(event.from, event.message);
+        break;
+      case "unanswered":
+        handleUnanswered(state, event.to, event.seq);
+        break;
+      case "persisted":
+        state.markDurable(event.write);
+        countOwnVote(state);
+        if (state.isLeader()) maybeCommit(state);
+        break;
+    }
+    if (state.isLeader()) {
+      if (event.type === "reply" && state.transferTarget !== null) this.#continueTransfer(event.from);
+      confirmReads(state);
+      if (state.needsFlush && event.type !== "request") this.flush(now);
+    }
+    state.persistHardState();
+  }
+
+  /**
+   * Appends commands to the log of a leader; returns the index of the first, or 0 where this server does not lead or is
+   * handing over. They are persisted by the effects; call `flush` to send them, once for all that came in one turn.
+   */
+  propose(now: number, commands: readonly Uint8Array[]): number {
+    const state = this.#at(now);
+    if (!state.isLeader() || state.transferTarget !== null) return 0;
+    const { term } = state;
+    return appendAsLeader(state, commands.map((data) => ({ term, type: EntryType.command, data })));
+  }
+
+  /** Asks for a read barrier under a number of the caller's; false where this server does not lead. Then `flush`. */
+  read(now: number, read: number): boolean {
+    const state = this.#at(now);
+    if (!state.isLeader()) return false;
+    state.reads.add(read);
+    state.needsFlush = true;
+    return true;
+  }
+
+  /** Sends what proposals and reads have left to send. */
+  flush(now: number): void {
+    const state = this.#at(now);
+    if (!state.needsFlush) return;
+    state.needsFlush = false;
+    const isRound = openReadRound(state);
+    for (const progress of state.followers) {
+      const wasSent = sendAppends(state, progress);
+      if (isRound && !wasSent) sendHeartbeat(state, progress);
+    }
+    if (isRound) confirmReads(state);
+  }
+
+  /** The service has put everything up to `index` into `data` (§7). False where that is no news. */
+  compact(now: number, index: number, data: Uint8Array): boolean {
+    const state = this.#at(now);
+    if (index > state.commitIndex) {
+      throw new InvalidArgumentError(`snapshot at ${index} is ahead of the commit index ${state.commitIndex}`);
+    }
+    if (index <= state.log.lastIncludedIndex) return false;
+    state.log.compactTo(index);
+    state.snapshot = { index, term: state.log.lastIncludedTerm, data };
+    state.persistSnapshot(state.snapshot, false);
+    return true;
+  }
+
+  /** Starts handing leadership over; false where this server does not lead or knows nobody to hand it to. */
+  transfer(now: number, target?: number): boolean {
+    const state = this.#at(now);
+    if (!state.isLeader()) return false;
+    const to = target ?? bestTransferTarget(state);
+    if (to === null) return false;
+    if (state.progressOf(to) === undefined) {
+      throw new InvalidArgumentError(`server ${to} is not a follower of server ${state.me}`);
+    }
+    startTransfer(state, to);
+    return true;
+  }
+
+  stepDown(now: number): void {
+    const state = this.#at(now);
+    if (!state.isLeader()) return;
+    state.becomeFollower(state.term, null);
+    state.electionDeadline += state.config.electionTimeoutMaxMs;
+  }
+
+  #at(now: number): RaftState {
+    assert(now >= this.state.now, () => `time went back from ${this.state.now} to ${now}`);
+    this.state.now = now;
+    return this.state;
+  }
+
+  #tick(): void {
+    const { state } = this;
+    if (state.isLeader()) {
+      if (state.now >= state.transferDeadline) state.endTransfer(false);
+      if (state.now < state.heartbeatAt) return;
+      if (state.config.checkQuorum && !hasQuorumContact(state)) {
+        state.becomeFollower(state.term, null);
+        return;
+      }
+      heartbeat(state);
+      continueTransfer(state);
+    } else if (state.now >= state.electionDeadline) {
+      electionTimeout(state);
+    } else if (state.now >= state.voteRetryAt) {
+      requestVotes(state);
+    }
+  }
+
+  #request(request: number, message: Request): void {
+    const { state } = this;
+    switch (message.type) {
+      case "requestVote":
+        return handleRequestVote(state, request, message);
+      case "appendEntries":
+        return handleAppendEntries(state, request, message);
+      case "installSnapshot":
+        return handleInstallSnapshot(state, request, message);
+      case "timeoutNow":
+        return handleTimeoutNow(state, request, message);
+    }
+  }
+
+  #reply(from: number, message: Reply): void {
+    const { state } = this;
+    switch (message.type) {
+      case "requestVoteReply":
+        return handleRequestVoteReply(state, from, message);
+      case "appendEntriesReply":
+        return handleAppendEntriesReply(state, from, message);
+      case "installSnapshotReply":
+        return handleInstallSnapshotReply(state, from, message);
+      case "timeoutNowReply":
+        if (message.term > state.term) state.becomeFollower(message.term, null);
+    }
+  }
+
+  /** The target's log has just grown to the end of ours. */
+  #continueTransfer(from: number): void {
+    if (from === this.state.transferTarget && !this.state.leaseForfeited) continueTransfer(this.state);
+  }
+}

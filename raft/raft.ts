@@ -1,0 +1,453 @@
+import {
+  assert,
+  encode,
+  forkRandom,
+  InvalidArgumentError,
+  InvariantError,
+  type CallOptions,
+  type Runtime,
+  type TimerHandle,
+} from "../runtime/index.js";
+import { makeService, type ClientEnd, type Service } from "../labrpc/index.js";
+import { ApplyChannel } from "./apply-channel.js";
+import { RaftCore, resolveRaftConfig, type Effect, type RaftConfig, type Reply, type Request } from "./core/index.js";
+import { KilledError, NotLeaderError, StorageFailedError, TransferError } from "./errors.js";
+import { Pending } from "./pending.js";
+import { describeStatus } from "./status.js";
+import type { Storage } from "./storage.js";
+import type { ApplyMsg, Raft, RaftStatus } from "./types.js";
+import { decodeReply, decodeRequest, encodeReply, encodeRequest, methodOf } from "./wire.js";
+
+export interface RaftOptions {
+  /** peers[i] reaches server i; peers[me] is never called. */
+  readonly peers: readonly ClientEnd[];
+  readonly me: number;
+  /** The storage of this server: the labs' `Persister`, or a durable one. */
+  readonly persister: Storage;
+  readonly runtime: Runtime;
+  readonly config?: Partial<RaftConfig>;
+  /** Called once if this server stops by itself: its storage failed (the cause), or an invariant does not hold. */
+  readonly onFailure?: (error: Error) => void;
+}
+
+type GatedEffect = Extract<Effect, { after: number }>;
+
+/** A released answer, or the function that a handler still waits with. */
+interface OpenRequest {
+  reply: unknown;
+  resolve: ((reply: unknown) => void) | null;
+}
+
+/**
+ * Starts a Raft server from what its storage holds. It runs until kill().
+ * @throws InvalidArgumentError for wrong settings; InvariantError where the stored state contradicts itself.
+ */
+export function makeRaft(options: RaftOptions): Raft {
+  return new RaftServer(options);
+}
+
+/**
+ * The driver: owns time, RPC, storage and applyCh, and does what the core's effects say. All decisions are the core's; the
+ * core is entered from one place at a time, and never across an await (S10).
+ */
+class RaftServer implements Raft {
+  readonly applyCh: AsyncIterable<ApplyMsg>;
+  readonly service: Service;
+  readonly #core: RaftCore;
+  readonly #me: number;
+  readonly #peers: readonly ClientEnd[];
+  readonly #storage: Storage;
+  readonly #runtime: Runtime;
+  readonly #channel: ApplyChannel;
+  readonly #listeners = new Set<() => void>();
+  /** Effects that wait for a write, in order of that write. */
+  #gated: GatedEffect[] = [];
+  #open = new Map<number, OpenRequest>();
+  #requests = 0;
+  #isRunning = false;
+  #isFlushScheduled = false;
+  #stateChanged = false;
+  #isKilled = false;
+  #timer: TimerHandle | null = null;
+  #timerAt = Infinity;
+  readonly #reads: Pending<void>;
+  /** Reads that wait for the service to apply up to an index, which only grows along the list. */
+  #appliedWaits: { read: number; index: number }[] = [];
+  #transfers: number[] = [];
+  readonly #transferCalls: Pending<void>;
+  readonly #forgetReporter: (() => void) | undefined;
+  readonly #onFailure: ((error: Error) => void) | undefined;
+
+  constructor(options: RaftOptions) {
+    const { peers, me, runtime } = options;
+    if (!Number.isInteger(me) || me < 0 || me >= peers.length) {
+      throw new InvalidArgumentError(`me must be the number of one of the ${peers.length} peers, not ${me}`);
+    }
+    this.#me = me;
+    this.#peers = peers;
+    this.#runtime = runtime;
+    this.#storage = options.persister;
+    this.#onFailure = options.onFailure;
+    this.#core = new RaftCore({
+      me,
+      voters: peers.map((_, id) => id),
+      config: resolveRaftConfig(options.config),
+      random: forkRandom(runtime.random, `raft ${me}`),
+      stored: this.#storage.load(),
+      now: runtime.clock.now(),
+    });
+    const { state } = this.#core;
+    this.#channel = new ApplyChannel(
+      {
+        get lastIncludedIndex() {
+          return state.log.lastIncludedIndex;
+        },
+        get commitIndex() {
+          return state.commitIndex;
+        },
+        entryAt: (index) => state.log.entryAt(index),
+      },
+      state.commitIndex,
+    );
+    this.#channel.onApplied = () => this.#releaseAppliedReads();
+    this.applyCh = this.#channel;
+    this.#reads = new Pending(runtime.clock, "read barrier");
+    this.#transferCalls = new Pending(runtime.clock, "leadership transfer");
+    this.service = makeService("Raft", {
+      RequestVote: (args) => this.#handle("requestVote", args),
+      AppendEntries: (args) => this.#handle("appendEntries", args),
+      InstallSnapshot: (args) => this.#handle("installSnapshot", args),
+      TimeoutNow: (args) => this.#handle("timeoutNow", args),
+    });
+    this.#forgetReporter = runtime.describeWaiting?.(() =>
+      this.#channel.isWaiting ? [`applyCh of Raft server ${me} after index ${this.#channel.appliedIndex}`] : [],
+    );
+    this.#arm();
+  }
+
+  // ---- the service's side -----------------------------------------------------------------------------------------------
+
+  start(command: unknown): { index: number; term: number; isLeader: boolean } {
+    const { state } = this.#core;
+    if (this.#isKilled || !state.isLeader()) return { index: -1, term: state.term, isLeader: false };
+    const index = this.#core.propose(this.#now(), [encode(command, "command")]);
+    if (index === 0) return { index: -1, term: state.term, isLeader: false };
+    const { term } = state;
+    this.#run();
+    this.#scheduleFlush();
+    return { index, term, isLeader: true };
+  }
+
+  getState(): { term: number; isLeader: boolean } {
+    const { state } = this.#core;
+    return { term: state.term, isLeader: !this.#isKilled && state.isLeader() };
+  }
+
+  leaderHint(): number | null {
+    return this.#isKilled ? null : this.#core.state.leader;
+  }
+
+  onStateChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  stateSize(): number {
+    return this.#storage.stateSize();
+  }
+
+  status(): RaftStatus {
+    return describeStatus(this.#core.state, this.#channel.appliedIndex, this.#isKilled);
+  }
+
+  snapshot(index: number, snapshot: Uint8Array): void {
+    if (this.#isKilled) return;
+    if (!Number.isSafeInteger(index) || index < 0) {
+      throw new InvalidArgumentError(`snapshot index must be a whole number from 0, not ${String(index)}`);
+    }
+    if (!(snapshot instanceof Uint8Array)) throw new InvalidArgumentError("a snapshot must be a Uint8Array");
+    if (index > this.#channel.takenIndex) {
+      throw new InvalidArgumentError(
+        `snapshot at ${index} is ahead of applyCh, which has handed out ${this.#channel.takenIndex}`,
+      );
+    }
+    if (this.#core.compact(this.#now(), index, snapshot.slice())) this.#run();
+  }
+
+  async readBarrier(options: CallOptions = {}): Promise<void> {
+    const { id, promise } = this.#reads.open(options);
+    if (this.#isKilled || !this.#core.read(this.#now(), id)) this.#reads.reject(id, this.#notLeader());
+    else this.#scheduleFlush();
+    return promise;
+  }
+
+  async transferLeadership(target?: number, options: CallOptions = {}): Promise<void> {
+    const { id, promise } = this.#transferCalls.open(options);
+    const replaced = this.#transfers;
+    this.#transfers = [];
+    try {
+      if (this.#isKilled || !this.#core.state.isLeader()) {
+        this.#transferCalls.reject(id, this.#notLeader());
+      } else if (target === this.#me) {
+        this.#transferCalls.resolve(id);
+      } else if (!this.#core.transfer(this.#now(), target)) {
+        this.#transferCalls.reject(id, new TransferError("there is no other server to take over"));
+      } else {
+        for (const old of replaced) this.#transferCalls.reject(old, new TransferError("another transfer took its place"));
+        this.#run();
+        this.#transfers = [id];
+        return promise;
+      }
+    } catch (error) {
+      this.#transferCalls.reject(id, error as Error);
+    }
+    this.#transfers = replaced;
+    return promise;
+  }
+
+  stepDown(): void {
+    if (this.#isKilled) return;
+    this.#core.stepDown(this.#now());
+    this.#run();
+  }
+
+  kill(): void {
+    if (this.#isKilled) return;
+    this.#isKilled = true;
+    if (this.#timer !== null) this.#runtime.clock.clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#gated = [];
+    this.#open.clear();
+    this.#forgetReporter?.();
+    this.#channel.close();
+    this.#reads.rejectAll(() => this.#notLeader());
+    this.#transferCalls.rejectAll(() => new KilledError(this.#me));
+    this.#notifyListeners();
+    this.#listeners.clear();
+  }
+
+  // ---- the network's side -----------------------------------------------------------------------------------------------
+
+  #handle(type: Request["type"], args: unknown): unknown {
+    if (this.#isKilled) throw new KilledError(this.#me);
+    const message = decodeRequest(type, args);
+    const sender = message.type === "requestVote" ? message.candidate : message.leader;
+    if (sender === this.#me || sender >= this.#peers.length) {
+      throw new InvalidArgumentError(`a message from server ${sender}, which is not a peer of server ${this.#me}`);
+    }
+    const request = ++this.#requests;
+    const open: OpenRequest = { reply: undefined, resolve: null };
+    this.#open.set(request, open);
+    try {
+      this.#core.step(this.#now(), { type: "request", request, message });
+    } catch (error) {
+      this.#open.delete(request);
+      this.#failIfBroken(error);
+      throw error;
+    }
+    this.#run();
+    if (open.reply !== undefined) return open.reply;
+    return new Promise((resolve) => {
+      open.resolve = resolve;
+    });
+  }
+
+  #send(to: number, message: Request): void {
+    const peer = this.#peers[to] as ClientEnd;
+    const { type, seq } = message;
+    peer.call(methodOf(message), encodeRequest(message)).then(
+      (reply) => {
+        if (this.#isKilled) return;
+        if (reply === null) this.#step({ type: "unanswered", to, seq });
+        else this.#onReply(to, type, seq, reply);
+      },
+      // The peer refused, or is not ready to serve yet. To Raft that is silence: its fault must not become ours.
+      () => {
+        if (!this.#isKilled) this.#step({ type: "unanswered", to, seq });
+      },
+    );
+  }
+
+  #onReply(to: number, type: Request["type"], seq: number, reply: unknown): void {
+    let message: Reply;
+    try {
+      message = decodeReply(type, reply);
+    } catch {
+      // Not an answer of this protocol: as good as none.
+      this.#step({ type: "unanswered", to, seq });
+      return;
+    }
+    this.#step({ type: "reply", from: to, message });
+  }
+
+  // ---- the loop: events in, effects out -------------------------------------------------------------------------------------
+
+  #now(): number {
+    return this.#runtime.clock.now();
+  }
+
+  #step(event: Parameters<RaftCore["step"]>[1]): void {
+    try {
+      this.#core.step(this.#now(), event);
+    } catch (error) {
+      this.#failIfBroken(error);
+      throw error;
+    }
+    this.#run();
+  }
+
+  /** A broken invariant must not spread: this server ends here, and loudly, for the error goes on to the caller. */
+  #failIfBroken(error: unknown): void {
+    if (error instanceof InvariantError) this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    if (this.#isKilled) return;
+    this.kill();
+    this.#onFailure?.(error);
+  }
+
+  #run(): void {
+    if (this.#isRunning) return; // A completion inside an effect: the loop below goes on with it.
+    this.#isRunning = true;
+    try {
+      while (this.#core.hasEffects && !this.#isKilled) {
+        for (const effect of this.#core.takeEffects()) if (!this.#isKilled) this.#perform(effect);
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+    if (this.#isKilled) return;
+    this.#arm();
+    if (this.#stateChanged) {
+      this.#stateChanged = false;
+      this.#notifyListeners();
+    }
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.type) {
+      case "persist":
+        this.#storage.write(effect, (error) => this.#onPersisted(effect.write, error));
+        break;
+      case "send":
+      case "reply":
+      case "restore":
+        if (effect.after > this.#core.state.durableWrite) this.#gated.push(effect);
+        else this.#release(effect);
+        break;
+      case "commit":
+        this.#channel.wake();
+        break;
+      case "readReady":
+        this.#onReadReady(effect.reads, effect.index);
+        break;
+      case "readLost":
+        for (const read of effect.reads) this.#reads.reject(read, this.#notLeader());
+        break;
+      case "state":
+        this.#stateChanged = true;
+        break;
+      case "transfer":
+        this.#onTransferEnd(effect.ok);
+        break;
+    }
+  }
+
+  #onPersisted(write: number, error: Error | null): void {
+    if (this.#isKilled) return;
+    if (error !== null) {
+      // Nobody knows what a failed write left behind (fsyncgate): go on only from a fresh start.
+      this.#fail(new StorageFailedError(this.#me, error));
+      return;
+    }
+    this.#step({ type: "persisted", write });
+    const durable = this.#core.state.durableWrite;
+    let count = 0;
+    while (count < this.#gated.length && (this.#gated[count] as GatedEffect).after <= durable) count++;
+    if (count > 0) for (const effect of this.#gated.splice(0, count)) this.#release(effect);
+  }
+
+  #release(effect: GatedEffect): void {
+    if (this.#isKilled) return;
+    switch (effect.type) {
+      case "send":
+        this.#send(effect.to, effect.message);
+        break;
+      case "reply": {
+        const open = this.#open.get(effect.request);
+        assert(open !== undefined, () => `request ${effect.request} was answered already`);
+        this.#open.delete(effect.request);
+        const reply = encodeReply(effect.message);
+        if (open.resolve === null) open.reply = reply;
+        else open.resolve(reply);
+        break;
+      }
+      case "restore":
+        this.#channel.restore(effect.snapshot);
+        break;
+    }
+  }
+
+  /** Once a turn, however many commands and reads came in it: they travel together. */
+  #scheduleFlush(): void {
+    if (this.#isFlushScheduled) return;
+    this.#isFlushScheduled = true;
+    queueMicrotask(() => {
+      this.#isFlushScheduled = false;
+      if (this.#isKilled) return;
+      this.#core.flush(this.#now());
+      this.#run();
+    });
+  }
+
+  /** One timer, never set back: when it rings too early, it is set anew. */
+  #arm(): void {
+    const at = this.#core.deadline();
+    if (at >= this.#timerAt && this.#timer !== null) return;
+    const { clock } = this.#runtime;
+    if (this.#timer !== null) clock.clearTimeout(this.#timer);
+    this.#timerAt = at;
+    this.#timer = clock.setTimeout(this.#onTimer, Math.max(0, at - clock.now()));
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = null;
+    if (this.#isKilled) return;
+    if (this.#now() >= this.#core.deadline()) this.#step({ type: "tick" });
+    else this.#arm();
+  };
+
+  // ---- waiting calls ------------------------------------------------------------------------------------------------------
+
+  #onReadReady(reads: readonly number[], index: number): void {
+    for (const read of reads) {
+      if (index <= this.#channel.appliedIndex) this.#reads.resolve(read);
+      else this.#appliedWaits.push({ read, index });
+    }
+  }
+
+  #releaseAppliedReads(): void {
+    const waits = this.#appliedWaits;
+    if (waits.length === 0) return;
+    const applied = this.#channel.appliedIndex;
+    let count = 0;
+    while (count < waits.length && (waits[count] as { index: number }).index <= applied) count++;
+    for (const { read } of waits.splice(0, count)) this.#reads.resolve(read);
+  }
+
+  #onTransferEnd(ok: boolean): void {
+    for (const id of this.#transfers.splice(0)) {
+      if (ok) this.#transferCalls.resolve(id);
+      else this.#transferCalls.reject(id, new TransferError("the target did not take over in time"));
+    }
+  }
+
+  #notLeader(): NotLeaderError {
+    return new NotLeaderError(this.leaderHint());
+  }
+
+  #notifyListeners(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

@@ -1,0 +1,31 @@
+import type { RaftState } from "./core/index.js";
+import type { RaftStatus } from "./types.js";
+
+/** The figures of a server at this moment, as plain data that later changes do not touch. */
+export function describeStatus(state: RaftState, appliedIndex: number, killed: boolean): RaftStatus {
+  const { log } = state;
+  return {
+    id: state.me,
+    role: state.role,
+    term: state.term,
+    votedFor: state.votedFor,
+    leader: state.leader,
+    commitIndex: state.commitIndex,
+    appliedIndex,
+    durableIndex: state.durableIndex,
+    lastIncludedIndex: log.lastIncludedIndex,
+    lastIncludedTerm: log.lastIncludedTerm,
+    lastIndex: log.lastIndex,
+    lastTerm: log.lastTerm,
+    killed,
+    followers: state.followers.map((progress) => ({
+      id: progress.id,
+      state: progress.state,
+      matchIndex: progress.matchIndex,
+      nextIndex: progress.nextIndex,
+      inflightMessages: progress.inflightMessages,
+      inflightBytes: progress.inflightBytes,
+      active: state.now - progress.lastAnswerAt < state.config.electionTimeoutMaxMs,
+    })),
+  };
+}

@@ -1,0 +1,131 @@
+import nodeCrypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
+import nodeTimers from "node:timers";
+import timersPromises from "node:timers/promises";
+
+import { KvraftError } from "../runtime/index.js";
+
+/** Code inside a simulation asked the real world for time or chance. Code `NOT_DETERMINISTIC`. */
+export class SimulationGuardError extends KvraftError {
+  constructor(name: string, instead: string) {
+    super("NOT_DETERMINISTIC", `${name} inside a simulation would make its run unrepeatable; use ${instead} instead`);
+  }
+}
+
+type Callable = (...args: unknown[]) => unknown;
+
+const CLOCK = "runtime.clock.now()";
+const TIMER = "runtime.clock.setTimeout(fn, ms) or runtime.clock.sleep(ms)";
+const RANDOM = "runtime.random.next() or runtime.random.int(lo, hi)";
+const DEADLINE = "an AbortController and runtime.clock.setTimeout(fn, ms)";
+
+const RealDate = Date;
+
+/** Whose property is forbidden, how a person calls it, and what to use instead. */
+const FORBIDDEN: readonly (readonly [holder: object, key: string, name: string, instead: string])[] = [
+  [RealDate, "now", "Date.now()", CLOCK],
+  [performance, "now", "performance.now()", CLOCK],
+  [process, "hrtime", "process.hrtime()", CLOCK],
+  [Math, "random", "Math.random()", RANDOM],
+  [globalThis.crypto, "randomUUID", "crypto.randomUUID()", RANDOM],
+  [globalThis.crypto, "getRandomValues", "crypto.getRandomValues()", RANDOM],
+  ...["randomUUID", "randomBytes", "randomInt", "randomFill", "randomFillSync", "getRandomValues"].map(
+    (key) => [nodeCrypto, key, `crypto.${key}()`, RANDOM] as const,
+  ),
+  ...["setTimeout", "setInterval", "setImmediate"].flatMap((key) =>
+    [globalThis, nodeTimers, timersPromises].map((holder) => [holder, key, `${key}()`, TIMER] as const),
+  ),
+  [timersPromises.scheduler, "wait", "scheduler.wait()", TIMER],
+  [AbortSignal, "timeout", "AbortSignal.timeout()", DEADLINE],
+];
+
+/** One forbidden property: puts a stub that throws in its place, and gives the place back. */
+class Patch {
+  readonly #holder: object;
+  readonly #key: string;
+  readonly #stub: Callable;
+  #original: PropertyDescriptor | undefined;
+  #fallback: Callable;
+
+  constructor(holder: object, key: string, name: string, instead: string) {
+    this.#holder = holder;
+    this.#key = key;
+    this.#fallback = Reflect.get(holder, key) as Callable;
+    const stub = (...args: unknown[]): unknown => {
+      if (!isCalledByTestRunner(stub)) throw new SimulationGuardError(name, instead);
+      return Reflect.apply(this.#fallback, holder, args);
+    };
+    this.#stub = stub;
+    if (holder === process) {
+      const bigint = (): unknown => {
+        if (!isCalledByTestRunner(bigint)) throw new SimulationGuardError("process.hrtime.bigint()", instead);
+        return (this.#fallback as unknown as { bigint: Callable }).bigint();
+      };
+      Object.assign(stub, { bigint });
+    }
+  }
+
+  install(): void {
+    this.#original = Reflect.getOwnPropertyDescriptor(this.#holder, this.#key);
+    this.#fallback = Reflect.get(this.#holder, this.#key) as Callable;
+    const enumerable = this.#original?.enumerable ?? false;
+    Reflect.defineProperty(this.#holder, this.#key, {
+      value: this.#stub,
+      configurable: true,
+      writable: true,
+      enumerable,
+    });
+  }
+
+  uninstall(): void {
+    if (this.#original) Reflect.defineProperty(this.#holder, this.#key, this.#original);
+    else Reflect.deleteProperty(this.#holder, this.#key);
+  }
+}
+
+const patches = FORBIDDEN.map((entry) => new Patch(...entry));
+
+function constructDate(target: DateConstructor, args: unknown[], newTarget: Callable): Date {
+  if (args.length === 0 && !isCalledByTestRunner(constructDate)) throw new SimulationGuardError("new Date()", CLOCK);
+  return Reflect.construct(target, args, newTarget === (GuardedDate as unknown) ? target : newTarget) as Date;
+}
+
+function callDate(target: DateConstructor): string {
+  if (!isCalledByTestRunner(callDate)) throw new SimulationGuardError("Date()", CLOCK);
+  return target();
+}
+
+/** A Date that cannot say what time it is: `new Date(0)` works, `new Date()` and `Date()` do not. */
+const GuardedDate: DateConstructor = new Proxy(RealDate, { construct: constructDate, apply: callDate });
+
+let dateBefore: DateConstructor = RealDate;
+
+/**
+ * Makes the forbidden globals throw, until `uninstallGuard`. Worlds do this around each slice of their run, within which
+ * nothing but their own code runs; so other code of the process, other worlds and the test runner never notice.
+ */
+export function installGuard(): void {
+  for (const patch of patches) patch.install();
+  dateBefore = globalThis.Date;
+  globalThis.Date = GuardedDate;
+  // `import { randomUUID } from "node:crypto"` sees the change as well.
+  syncBuiltinESMExports();
+}
+
+export function uninstallGuard(): void {
+  for (const patch of patches) patch.uninstall();
+  globalThis.Date = dateBefore;
+  syncBuiltinESMExports();
+}
+
+/**
+ * Whether vitest itself called `stub`: it reads the clock and sets timers to report a console.log or the result of an
+ * expect. Frames of Node between the two do not count, and a call with no others comes from inside Node.
+ */
+function isCalledByTestRunner(stub: (...args: never[]) => unknown): boolean {
+  const holder: { stack?: string } = {};
+  Error.captureStackTrace(holder, stub);
+  const frames = (holder.stack ?? "").split("\n").slice(1);
+  const caller = frames.find((frame) => !/[( ]node:|<anonymous>/.test(frame));
+  return caller === undefined || /\/node_modules\/(?:vitest|@vitest\/[^/]+)\//.test(caller);
+}

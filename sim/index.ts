@@ -1,0 +1,3 @@
+export { SimulationDeadlock, SimulationTimeout, simulate } from "./simulate.js";
+export type { SimReport, SimRuntime, SimulateOptions } from "./simulate.js";
+export { SimulationGuardError } from "./guard.js";
