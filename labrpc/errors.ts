@@ -10,6 +10,7 @@ export type RemoteErrorCode = "BAD_METHOD" | "UNKNOWN_SERVICE" | "UNKNOWN_METHOD
 export class RemoteError extends KvraftError {
   declare readonly code: RemoteErrorCode;
 
+  // eslint-disable-next-line no-useless-constructor -- it narrows the type of `code`
   constructor(code: RemoteErrorCode, message: string, options?: { cause?: unknown }) {
     super(code, message, options);
   }

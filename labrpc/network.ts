@@ -54,7 +54,6 @@ export class Network {
   deleteEnd(name: string): void {
     const end = this.#end(name);
     this.#ends.delete(name);
-    end.slot = null;
     this.#disable(end);
   }
 

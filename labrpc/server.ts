@@ -47,15 +47,12 @@ export class Server {
     return this.#count;
   }
 
-  /**
-   * Runs the handler of "Service.Method" and returns what it returns.
-   * @throws RemoteError when there is none, and whatever the handler throws.
-   */
-  dispatch(method: string, args: unknown): unknown {
+  /** Counts a request for "Service.Method" and returns its handler; or says, uncounted, why there is none. */
+  accept(method: string): Handler | RemoteError {
     const handler = this.#handlers.get(method);
-    if (handler === undefined) throw this.#unknown(method);
+    if (handler === undefined) return this.#unknown(method);
     this.#count++;
-    return handler(args);
+    return handler;
   }
 
   #unknown(name: string): RemoteError {

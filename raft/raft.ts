@@ -13,6 +13,7 @@ import { ApplyChannel } from "./apply-channel.js";
 import { RaftCore, resolveRaftConfig, type Effect, type RaftConfig, type Reply, type Request } from "./core/index.js";
 import { KilledError, NotLeaderError, StorageFailedError, TransferError } from "./errors.js";
 import { Pending } from "./pending.js";
+import { ReadCalls } from "./read-calls.js";
 import { describeStatus } from "./status.js";
 import type { Storage } from "./storage.js";
 import type { ApplyMsg, Raft, RaftStatus } from "./types.js";
@@ -70,9 +71,7 @@ class RaftServer implements Raft {
   #isKilled = false;
   #timer: TimerHandle | null = null;
   #timerAt = Infinity;
-  readonly #reads: Pending<void>;
-  /** Reads that wait for the service to apply up to an index, which only grows along the list. */
-  #appliedWaits: { read: number; index: number }[] = [];
+  readonly #reads: ReadCalls;
   #transfers: number[] = [];
   readonly #transferCalls: Pending<void>;
   readonly #forgetReporter: (() => void) | undefined;
@@ -109,9 +108,8 @@ class RaftServer implements Raft {
       },
       state.commitIndex,
     );
-    this.#channel.onApplied = () => this.#releaseAppliedReads();
     this.applyCh = this.#channel;
-    this.#reads = new Pending(runtime.clock, "read barrier");
+    this.#reads = new ReadCalls(runtime.clock, this.#channel);
     this.#transferCalls = new Pending(runtime.clock, "leadership transfer");
     this.service = makeService("Raft", {
       RequestVote: (args) => this.#handle("requestVote", args),
@@ -175,8 +173,8 @@ class RaftServer implements Raft {
   }
 
   async readBarrier(options: CallOptions = {}): Promise<void> {
-    const { id, promise } = this.#reads.open(options);
-    if (this.#isKilled || !this.#core.read(this.#now(), id)) this.#reads.reject(id, this.#notLeader());
+    const { id, promise } = this.#reads.calls.open(options);
+    if (this.#isKilled || !this.#core.read(this.#now(), id)) this.#reads.calls.reject(id, this.#notLeader());
     else this.#scheduleFlush();
     return promise;
   }
@@ -220,7 +218,7 @@ class RaftServer implements Raft {
     this.#open.clear();
     this.#forgetReporter?.();
     this.#channel.close();
-    this.#reads.rejectAll(() => this.#notLeader());
+    this.#reads.calls.rejectAll(() => this.#notLeader());
     this.#transferCalls.rejectAll(() => new KilledError(this.#me));
     this.#notifyListeners();
     this.#listeners.clear();
@@ -340,10 +338,10 @@ class RaftServer implements Raft {
         this.#channel.wake();
         break;
       case "readReady":
-        this.#onReadReady(effect.reads, effect.index);
+        this.#reads.confirm(effect.reads, effect.index);
         break;
       case "readLost":
-        for (const read of effect.reads) this.#reads.reject(read, this.#notLeader());
+        for (const read of effect.reads) this.#reads.calls.reject(read, this.#notLeader());
         break;
       case "state":
         this.#stateChanged = true;
@@ -419,22 +417,6 @@ class RaftServer implements Raft {
   };
 
   // ---- waiting calls ------------------------------------------------------------------------------------------------------
-
-  #onReadReady(reads: readonly number[], index: number): void {
-    for (const read of reads) {
-      if (index <= this.#channel.appliedIndex) this.#reads.resolve(read);
-      else this.#appliedWaits.push({ read, index });
-    }
-  }
-
-  #releaseAppliedReads(): void {
-    const waits = this.#appliedWaits;
-    if (waits.length === 0) return;
-    const applied = this.#channel.appliedIndex;
-    let count = 0;
-    while (count < waits.length && (waits[count] as { index: number }).index <= applied) count++;
-    for (const { read } of waits.splice(0, count)) this.#reads.resolve(read);
-  }
 
   #onTransferEnd(ok: boolean): void {
     for (const id of this.#transfers.splice(0)) {

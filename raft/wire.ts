@@ -34,7 +34,9 @@ export function encodeRequest(m: Request): Wire {
 export function encodeReply(m: Reply): Wire {
   switch (m.type) {
     case "appendEntriesReply":
-      return [m.term, m.seq, m.readContext, m.success, m.index, m.hintIndex, m.hintTerm];
+      // The usual answer has no hints.
+      if (m.success) return [m.term, m.seq, m.readContext, m.index];
+      return [m.term, m.seq, m.readContext, m.index, m.hintIndex, m.hintTerm];
     case "requestVoteReply":
       return [m.term, m.requestTerm, m.preVote, m.granted];
     case "installSnapshotReply":
@@ -98,17 +100,19 @@ export function decodeRequest(type: Request["type"], args: unknown): Request {
 export function decodeReply(type: Request["type"], reply: unknown): Reply {
   const w = tuple(reply);
   switch (type) {
-    case "appendEntries":
+    case "appendEntries": {
+      const success = w.length === 4;
       return {
         type: "appendEntriesReply",
         term: count(w, 0),
         seq: count(w, 1),
         readContext: count(w, 2),
-        success: flag(w, 3),
-        index: count(w, 4),
-        hintIndex: count(w, 5),
-        hintTerm: count(w, 6),
+        success,
+        index: count(w, 3),
+        hintIndex: success ? 0 : count(w, 4),
+        hintTerm: success ? 0 : count(w, 5),
       };
+    }
     case "requestVote":
       return {
         type: "requestVoteReply",

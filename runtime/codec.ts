@@ -20,9 +20,9 @@ const MAX_DEPTH = 100;
 
 /**
  * `useRecords: false`: no state is kept between messages, so the bytes depend on the value alone. `variableMapSize`:
- * objects of more than 65,535 keys, and two bytes less for every small one.
+ * objects of more than 65,535 keys, and two bytes less for every small one. `useToJSON`: a field of that name is data.
  */
-const packr = new Packr({ useRecords: false, variableMapSize: true });
+const packr = new Packr({ useRecords: false, variableMapSize: true, useToJSON: false });
 
 let sawNegativeZero = false;
 

@@ -39,6 +39,11 @@ const FORBIDDEN: readonly (readonly [holder: object, key: string, name: string, 
   [AbortSignal, "timeout", "AbortSignal.timeout()", DEADLINE],
 ];
 
+/** vitest reads the clock and sets timers to report a console.log or the result of an expect. */
+const TEST_RUNNER = /\/node_modules\/(?:vitest|@vitest\/[^/]+)\//;
+/** p-retry notes when it began, for a limit that it is not given (maxRetryTime): what it reads changes nothing. */
+const TEST_RUNNER_OR_RETRY = /\/node_modules\/(?:vitest|@vitest\/[^/]+|p-retry)\//;
+
 /** One forbidden property: puts a stub that throws in its place, and gives the place back. */
 class Patch {
   readonly #holder: object;
@@ -51,14 +56,15 @@ class Patch {
     this.#holder = holder;
     this.#key = key;
     this.#fallback = Reflect.get(holder, key) as Callable;
+    const allowed = holder === performance ? TEST_RUNNER_OR_RETRY : TEST_RUNNER;
     const stub = (...args: unknown[]): unknown => {
-      if (!isCalledByTestRunner(stub)) throw new SimulationGuardError(name, instead);
+      if (!isCalledBy(allowed, stub)) throw new SimulationGuardError(name, instead);
       return Reflect.apply(this.#fallback, holder, args);
     };
     this.#stub = stub;
     if (holder === process) {
       const bigint = (): unknown => {
-        if (!isCalledByTestRunner(bigint)) throw new SimulationGuardError("process.hrtime.bigint()", instead);
+        if (!isCalledBy(TEST_RUNNER, bigint)) throw new SimulationGuardError("process.hrtime.bigint()", instead);
         return (this.#fallback as unknown as { bigint: Callable }).bigint();
       };
       Object.assign(stub, { bigint });
@@ -86,12 +92,12 @@ class Patch {
 const patches = FORBIDDEN.map((entry) => new Patch(...entry));
 
 function constructDate(target: DateConstructor, args: unknown[], newTarget: Callable): Date {
-  if (args.length === 0 && !isCalledByTestRunner(constructDate)) throw new SimulationGuardError("new Date()", CLOCK);
+  if (args.length === 0 && !isCalledBy(TEST_RUNNER, constructDate)) throw new SimulationGuardError("new Date()", CLOCK);
   return Reflect.construct(target, args, newTarget === (GuardedDate as unknown) ? target : newTarget) as Date;
 }
 
 function callDate(target: DateConstructor): string {
-  if (!isCalledByTestRunner(callDate)) throw new SimulationGuardError("Date()", CLOCK);
+  if (!isCalledBy(TEST_RUNNER, callDate)) throw new SimulationGuardError("Date()", CLOCK);
   return target();
 }
 
@@ -118,14 +124,11 @@ export function uninstallGuard(): void {
   syncBuiltinESMExports();
 }
 
-/**
- * Whether vitest itself called `stub`: it reads the clock and sets timers to report a console.log or the result of an
- * expect. Frames of Node between the two do not count, and a call with no others comes from inside Node.
- */
-function isCalledByTestRunner(stub: (...args: never[]) => unknown): boolean {
+/** Whether code from `paths` called `stub`. Frames of Node between the two do not count; without others it was Node. */
+function isCalledBy(paths: RegExp, stub: (...args: never[]) => unknown): boolean {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, stub);
   const frames = (holder.stack ?? "").split("\n").slice(1);
   const caller = frames.find((frame) => !/[( ]node:|<anonymous>/.test(frame));
-  return caller === undefined || /\/node_modules\/(?:vitest|@vitest\/[^/]+)\//.test(caller);
+  return caller === undefined || paths.test(caller);
 }

@@ -36,6 +36,11 @@ export class EventHeap {
     }
   }
 
+  /** When the first event is due, cleared ones included; NaN where there is none. */
+  nextTime(): number {
+    return this.#events[0]?.time ?? NaN;
+  }
+
   /** Forgets an event that is in the heap. */
   clear(event: SimEvent): void {
     event.fn = null;

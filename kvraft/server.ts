@@ -1,0 +1,150 @@
+import { InvalidArgumentError } from "../runtime/index.js";
+import type { Runtime } from "../runtime/index.js";
+import { makeService } from "../labrpc/index.js";
+import type { ClientEnd, Service } from "../labrpc/index.js";
+import { NotLeaderError } from "../raft/index.js";
+import type { Raft, RaftConfig } from "../raft/index.js";
+import { CommandKind, isRead, parseRequest, parseSession } from "./commands.js";
+import type { Command, ReadOp, Slot } from "./commands.js";
+import { LeadershipLostError, StateMachineError, StoppedError } from "./errors.js";
+import { KvMachine } from "./kv-machine.js";
+import type { Results } from "./kv-machine.js";
+import { KV_SERVICE, Status } from "./messages.js";
+import type { KVReply } from "./messages.js";
+import { startRsm } from "./rsm.js";
+import type { Rsm, SnapshotStorage } from "./rsm.js";
+
+/**
+ * How reads are made linearizable: "barrier" asks a majority whether this server still leads (dissertation §6.4), "log"
+ * gives each read an entry of its own, which costs a disk write everywhere.
+ */
+export type ReadMode = "barrier" | "log";
+
+export interface KVServerOptions {
+  /** `servers[i]` reaches server i. */
+  servers: readonly ClientEnd[];
+  me: number;
+  persister: SnapshotStorage;
+  /** Keep the persisted log around this many bytes by snapshots; -1 = never snapshot. */
+  maxRaftState: number;
+  runtime: Runtime;
+  config?: Partial<RaftConfig>;
+  /** Default "barrier". */
+  readMode?: ReadMode;
+  /** How many clients are remembered; beyond that the one that wrote longest ago is forgotten. Default 10,000. */
+  maxSessions?: number;
+  /** Told why this server stopped by itself. Without it the error is an unhandled rejection, which ends the process. */
+  onFailure?: (error: Error) => void;
+}
+
+/** Figures for people and tests. */
+export interface KVServerStatus {
+  readonly keys: number;
+  /** Successful writes since the store began. */
+  readonly revision: number;
+  readonly sessions: number;
+  /** Index of the last log entry that is in the store. */
+  readonly lastApplied: number;
+}
+
+/** One server of a replicated key/value store. */
+export interface KVServer {
+  /** Its service, "Raft", must be registered beside `service`. */
+  readonly raft: Raft;
+  /** Register it on a labrpc Server under its own name, "KVServer". */
+  readonly service: Service;
+  status(): KVServerStatus;
+  /** Stops this server at once; its persister holds what it promised. */
+  kill(): void;
+}
+
+const DEFAULT_MAX_SESSIONS = 10_000;
+
+class KVServerNode implements KVServer {
+  readonly raft: Raft;
+  readonly service: Service;
+  readonly #me: number;
+  readonly #machine = new KvMachine();
+  readonly #rsm: Rsm<Command, Results>;
+  readonly #readMode: ReadMode;
+  readonly #maxSessions: number;
+
+  constructor(options: KVServerOptions) {
+    this.#me = options.me;
+    this.#readMode = options.readMode ?? "barrier";
+    this.#maxSessions = options.maxSessions ?? DEFAULT_MAX_SESSIONS;
+    // §8: the no-op at the start of a term lets a new leader answer reads, and commit what it inherits, at once.
+    const config = { ...options.config, noopOnElection: true };
+    const { rsm, raft } = startRsm({ ...options, config, stateMachine: this.#machine });
+    this.#rsm = rsm;
+    this.raft = raft;
+    this.service = makeService(KV_SERVICE, {
+      Request: (args) => this.#request(args),
+      Register: () => this.#propose([CommandKind.register, this.#maxSessions]),
+      EndSession: (args) => this.#propose([CommandKind.end, parseSession(args)]),
+    });
+  }
+
+  status(): KVServerStatus {
+    const { store, sessions } = this.#machine;
+    return { keys: store.size, revision: store.revision, sessions: sessions.size, lastApplied: this.#rsm.lastApplied };
+  }
+
+  kill(): void {
+    this.#rsm.kill();
+  }
+
+  #request(args: unknown): Promise<KVReply> {
+    const [session, firstSeq, slots] = parseRequest(args);
+    if (!slots.every(isReadSlot)) return this.#propose([CommandKind.request, session, firstSeq, slots]);
+    return this.#readMode === "log" ? this.#propose([CommandKind.read, slots]) : this.#read(slots);
+  }
+
+  async #read(ops: readonly ReadOp[]): Promise<KVReply> {
+    try {
+      return [Status.ok, this.#me, await this.#rsm.read(() => this.#machine.readAll(ops))];
+    } catch (error) {
+      return this.#refuse(error);
+    }
+  }
+
+  /**
+   * A request that was applied before goes through the log once more and finds its reply there. To look into the
+   * sessions here instead would be a read of the replicated state, and need a read barrier of its own.
+   */
+  async #propose(command: Command): Promise<KVReply> {
+    try {
+      const results = await this.#rsm.submit(command);
+      return results === null ? [Status.expired, this.#me] : [Status.ok, this.#me, results];
+    } catch (error) {
+      return this.#refuse(error);
+    }
+  }
+
+  #refuse(error: unknown): KVReply {
+    if (error instanceof NotLeaderError) return [Status.notLeader, this.#me, error.leader];
+    if (error instanceof LeadershipLostError || error instanceof StoppedError || error instanceof StateMachineError) {
+      return [Status.retry, this.#me];
+    }
+    throw error;
+  }
+}
+
+function isReadSlot(slot: Slot): slot is ReadOp {
+  return slot !== null && isRead(slot);
+}
+
+/**
+ * Starts server `me` of a replicated key/value store from what its persister holds.
+ * @throws InvalidArgumentError for wrong settings; StateMachineError where the stored snapshot cannot be restored.
+ */
+export function startKVServer(options: KVServerOptions): KVServer {
+  const { readMode = "barrier", maxSessions = 1 } = options;
+  if (readMode !== "barrier" && readMode !== "log") {
+    throw new InvalidArgumentError(`readMode must be "barrier" or "log", not ${String(readMode)}`);
+  }
+  if (!(Number.isSafeInteger(maxSessions) && maxSessions > 0)) {
+    throw new InvalidArgumentError(`maxSessions must be a whole number from 1 on, not ${String(maxSessions)}`);
+  }
+  return new KVServerNode(options);
+}
