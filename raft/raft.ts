@@ -31,13 +31,10 @@ export interface RaftOptions {
   readonly onFailure?: (error: Error) => void;
 }
 
-type GatedEffect = Extract<Effect, { after: number }>;
+/** Its `then` runs a function after the present turn, at half the cost of queueMicrotask. */
+const TURN = Promise.resolve();
 
-/** A released answer, or the function that a handler still waits with. */
-interface OpenRequest {
-  reply: unknown;
-  resolve: ((reply: unknown) => void) | null;
-}
+type GatedEffect = Extract<Effect, { after: number }>;
 
 /**
  * Starts a Raft server from what its storage holds. It runs until kill().
@@ -63,8 +60,11 @@ class RaftServer implements Raft {
   readonly #listeners = new Set<() => void>();
   /** Effects that wait for a write, in order of that write. */
   #gated: GatedEffect[] = [];
-  #open = new Map<number, OpenRequest>();
+  /** Requests whose answer waits for the disk, by number. Most are answered within their own step: `#current`. */
+  #open = new Map<number, (reply: unknown) => void>();
   #requests = 0;
+  #current = 0;
+  #currentReply: unknown;
   #isRunning = false;
   #isFlushScheduled = false;
   #stateChanged = false;
@@ -234,20 +234,12 @@ class RaftServer implements Raft {
       throw new InvalidArgumentError(`a message from server ${sender}, which is not a peer of server ${this.#me}`);
     }
     const request = ++this.#requests;
-    const open: OpenRequest = { reply: undefined, resolve: null };
-    this.#open.set(request, open);
-    try {
-      this.#core.step(this.#now(), { type: "request", request, message });
-    } catch (error) {
-      this.#open.delete(request);
-      this.#failIfBroken(error);
-      throw error;
-    }
-    this.#run();
-    if (open.reply !== undefined) return open.reply;
-    return new Promise((resolve) => {
-      open.resolve = resolve;
-    });
+    this.#current = request;
+    this.#currentReply = undefined;
+    this.#step({ type: "request", request, message });
+    this.#current = 0;
+    if (this.#currentReply !== undefined) return this.#currentReply;
+    return new Promise((resolve) => this.#open.set(request, resolve));
   }
 
   #send(to: number, message: Request): void {
@@ -372,32 +364,44 @@ class RaftServer implements Raft {
       case "send":
         this.#send(effect.to, effect.message);
         break;
-      case "reply": {
-        const open = this.#open.get(effect.request);
-        assert(open !== undefined, () => `request ${effect.request} was answered already`);
-        this.#open.delete(effect.request);
-        const reply = encodeReply(effect.message);
-        if (open.resolve === null) open.reply = reply;
-        else open.resolve(reply);
+      case "reply":
+        this.#answer(effect.request, encodeReply(effect.message));
         break;
-      }
       case "restore":
         this.#channel.restore(effect.snapshot);
         break;
     }
   }
 
+  #answer(request: number, reply: unknown): void {
+    if (request === this.#current) {
+      this.#currentReply = reply;
+      return;
+    }
+    const resolve = this.#open.get(request);
+    assert(resolve !== undefined, () => `request ${request} was answered already`);
+    this.#open.delete(request);
+    resolve(reply);
+  }
+
   /** Once a turn, however many commands and reads came in it: they travel together. */
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
-    queueMicrotask(() => {
-      this.#isFlushScheduled = false;
-      if (this.#isKilled) return;
-      this.#core.flush(this.#now());
-      this.#run();
-    });
+    void TURN.then(this.#flush);
   }
+
+  readonly #flush = (): void => {
+    this.#isFlushScheduled = false;
+    if (this.#isKilled) return;
+    try {
+      this.#core.flush(this.#now());
+    } catch (error) {
+      this.#failIfBroken(error);
+      throw error;
+    }
+    this.#run();
+  };
 
   /** One timer, never set back: when it rings too early, it is set anew. */
   #arm(): void {

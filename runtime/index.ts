@@ -1,3 +1,5 @@
+export { DirectoryLockedError } from "./disk.js";
+export type { Disk, DiskFile, DiskLock } from "./disk.js";
 export type { CallOptions, Clock, Random, Runtime, TimerHandle } from "./types.js";
 export { AbortError, assert, InvalidArgumentError, InvariantError, KvraftError, TimeoutError } from "./errors.js";
 export { forkRandom, hashString, SeededRandom } from "./random.js";

@@ -31,7 +31,7 @@ export interface SimulateOptions {
   limitMs?: number;
   /** For watching a run. It does not change what happens in it. */
   pace?: Pace;
-  /** Called once when the run ends, whichever way, before the promise settles. */
+  /** Called once when the run ends, whichever way, before the promise settles; what it throws is the rejection. */
   onEnd?: (report: SimReport) => void;
 }
 
@@ -250,7 +250,11 @@ class World implements SimRuntime {
     uninstallGuard();
     this.clock.stop();
     const { trace, clock } = this;
-    this.#options.onEnd?.({ traceHash: trace.hash(), events: trace.events, virtualMs: clock.now() });
-    this.#settle(outcome);
+    try {
+      this.#options.onEnd?.({ traceHash: trace.hash(), events: trace.events, virtualMs: clock.now() });
+      this.#settle(outcome);
+    } catch (error) {
+      this.#settle({ ok: false, error });
+    }
   }
 }

@@ -87,7 +87,9 @@ export class RaftCore {
     if (state.isLeader()) {
       if (event.type === "reply" && state.transferTarget !== null) this.#continueTransfer(event.from);
       confirmReads(state);
-      if (state.needsFlush && event.type !== "request") this.flush(now);
+      // A write that completes at once must not send each proposal of a turn by itself: the caller flushes.
+      const isOwnWrite = event.type === "persisted" && !state.reads.hasWaiting;
+      if (state.needsFlush && event.type !== "request" && !isOwnWrite) this.flush(now);
     }
     state.persistHardState();
   }

@@ -13,6 +13,7 @@ export function becomeLeader(state: RaftState): void {
   state.setRole("leader", state.me);
   state.voteRetryAt = Infinity;
   state.leaseForfeited = false;
+  state.seqBeforeLeading = state.nextSeq();
   // §5.3: nextIndex starts at the end of the log, matchIndex at 0 (mutation 20: nothing is kept of an earlier term).
   state.followers = state.configuration.others.map((id) => new Progress(id, state.log.lastIndex + 1, state.now));
   if (state.config.noopOnElection) appendAsLeader(state, [{ term: state.term, type: EntryType.noop, data: NO_DATA }]);
@@ -120,7 +121,7 @@ function bytesOf(entries: readonly Entry[]): number {
 }
 
 export function handleAppendEntriesReply(state: RaftState, from: number, message: AppendEntriesReply): void {
-  const progress = acceptAnswer(state, from, message.term);
+  const progress = acceptAnswer(state, from, message);
   if (progress === undefined) return;
   if (message.readContext > progress.readContext) progress.readContext = message.readContext;
   if (message.success) onMatch(state, progress, message.index);
@@ -129,12 +130,18 @@ export function handleAppendEntriesReply(state: RaftState, from: number, message
 }
 
 /** The sender's progress, where the answer belongs to this very leadership; otherwise undefined (mutations 19, 21). */
-export function acceptAnswer(state: RaftState, from: number, term: number): Progress | undefined {
-  if (term > state.term) {
-    state.becomeFollower(term, null);
+export function acceptAnswer(
+  state: RaftState,
+  from: number,
+  message: AppendEntriesReply | InstallSnapshotReply,
+): Progress | undefined {
+  if (message.term > state.term) {
+    state.becomeFollower(message.term, null);
     return undefined;
   }
-  if (term < state.term || !state.isLeader()) return undefined;
+  if (message.term < state.term || !state.isLeader()) return undefined;
+  // The term is the follower's: it refuses in our present term what we sent in an earlier one (S15).
+  if (message.seq <= state.seqBeforeLeading) return undefined;
   const progress = state.progressOf(from);
   if (progress === undefined) return undefined;
   progress.lastAnswerAt = state.now;
@@ -197,7 +204,7 @@ function sendSnapshotChunk(state: RaftState, progress: Progress): boolean {
 }
 
 export function handleInstallSnapshotReply(state: RaftState, from: number, message: InstallSnapshotReply): void {
-  const progress = acceptAnswer(state, from, message.term);
+  const progress = acceptAnswer(state, from, message);
   if (progress === undefined) return;
   if (message.done) onMatch(state, progress, message.lastIncludedIndex);
   const snapshot = progress.snapshot;

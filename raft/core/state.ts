@@ -72,6 +72,8 @@ export class RaftState {
   // Leaders.
   followers: readonly Progress[] = [];
   heartbeatAt = Infinity;
+  /** Requests up to this one belong to earlier roles of this server. */
+  seqBeforeLeading = 0;
   readonly reads = new ReadRounds();
   /** Entries were appended or reads asked for since the last flush. */
   needsFlush = false;
@@ -138,6 +140,7 @@ export class RaftState {
 
   setTerm(term: number, votedFor: number | null): void {
     assert(term > this.term || (term === this.term && this.votedFor === null), () => `vote changed within term ${term}`);
+    if (term > this.term) this.effects.push({ type: "state" });
     this.term = term;
     this.votedFor = votedFor;
     this.#hardStateChanged = true;
@@ -162,7 +165,6 @@ export class RaftState {
     if (this.role !== "follower") this.resetElectionTimer();
     if (ledBefore) this.#endLeadership(newTerm);
     this.voteRetryAt = Infinity;
-    if (newTerm && this.role === "follower" && this.leader === leader) this.effects.push({ type: "state" });
     this.setRole("follower", leader);
   }
 
