@@ -41,6 +41,8 @@ export interface Rsm<C, R> {
   read<T>(query: () => T, options?: CallOptions): Promise<T>;
   /** Index of the last entry in the state. */
   readonly lastApplied: number;
+  /** Puts all that is applied here into a snapshot, whatever the size of the log, and drops that part of the log. */
+  snapshot(): void;
   /** Stops the log and this server; every call that waits is rejected. */
   kill(): void;
 }
@@ -123,6 +125,12 @@ class LogRsm<C, R> implements Rsm<C, R> {
     return query();
   }
 
+  snapshot(): void {
+    if (this.#failure) throw this.#failure;
+    this.#log.snapshot(this.#lastApplied, this.#stateMachine.snapshot());
+    this.#leastLogBytes = this.#log.stateSize();
+  }
+
   kill(): void {
     this.#log.kill();
   }
@@ -184,8 +192,7 @@ class LogRsm<C, R> implements Rsm<C, R> {
     if (bytes < this.#leastLogBytes) this.#leastLogBytes = bytes;
     const limit = this.#maxRaftState;
     if (bytes < Math.max(limit * SNAPSHOT_AT, this.#leastLogBytes + limit * SNAPSHOT_STEP)) return;
-    this.#log.snapshot(this.#lastApplied, this.#stateMachine.snapshot());
-    this.#leastLogBytes = this.#log.stateSize();
+    this.snapshot();
   }
 
   /**

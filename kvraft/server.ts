@@ -12,7 +12,7 @@ import type { Results } from "./kv-machine.js";
 import { KV_SERVICE, Status } from "./messages.js";
 import type { KVReply } from "./messages.js";
 import { startRsm } from "./rsm.js";
-import type { Rsm, SnapshotStorage } from "./rsm.js";
+import type { Rsm, SnapshotStorage, StateMachine } from "./rsm.js";
 
 /**
  * How reads are made linearizable: "barrier" asks a majority whether this server still leads (dissertation §6.4), "log"
@@ -35,6 +35,8 @@ export interface KVServerOptions {
   maxSessions?: number;
   /** Told why this server stopped by itself. Without it the error is an unhandled rejection, which ends the process. */
   onFailure?: (error: Error) => void;
+  /** Puts something around the state machine that watches it: every call must go through unchanged. */
+  watch?: (machine: StateMachine<Command, Results>) => StateMachine<Command, Results>;
 }
 
 /** Figures for people and tests. */
@@ -54,6 +56,8 @@ export interface KVServer {
   /** Register it on a labrpc Server under its own name, "KVServer". */
   readonly service: Service;
   status(): KVServerStatus;
+  /** Takes a snapshot now, whatever the size of the log. */
+  snapshot(): void;
   /** Stops this server at once; its persister holds what it promised. */
   kill(): void;
 }
@@ -75,7 +79,7 @@ class KVServerNode implements KVServer {
     this.#maxSessions = options.maxSessions ?? DEFAULT_MAX_SESSIONS;
     // §8: the no-op at the start of a term lets a new leader answer reads, and commit what it inherits, at once.
     const config = { ...options.config, noopOnElection: true };
-    const { rsm, raft } = startRsm({ ...options, config, stateMachine: this.#machine });
+    const { rsm, raft } = startRsm({ ...options, config, stateMachine: options.watch?.(this.#machine) ?? this.#machine });
     this.#rsm = rsm;
     this.raft = raft;
     this.service = makeService(KV_SERVICE, {
@@ -88,6 +92,10 @@ class KVServerNode implements KVServer {
   status(): KVServerStatus {
     const { store, sessions } = this.#machine;
     return { keys: store.size, revision: store.revision, sessions: sessions.size, lastApplied: this.#rsm.lastApplied };
+  }
+
+  snapshot(): void {
+    this.#rsm.snapshot();
   }
 
   kill(): void {

@@ -41,12 +41,19 @@ export class Network {
     runtime.describeWaiting?.(() => [...this.#state.running].map((call) => call.describe()));
   }
 
-  /** @throws InvalidArgumentError when there is an end of that name. */
-  makeEnd(name: string): ClientEnd {
+  /**
+   * Makes an end, which reaches nobody before `connect` and `enable`. With `serverName` it is connected and enabled.
+   * @throws InvalidArgumentError when there is an end of that name.
+   */
+  makeEnd(name: string, serverName?: string): ClientEnd {
     if (this.#ends.has(name))
       throw new InvalidArgumentError(`there is an end "${name}" already; ends need names of their own`);
     const end = new End(name, this.#state);
     this.#ends.set(name, end);
+    if (serverName !== undefined) {
+      end.slot = this.#slot(serverName);
+      end.enabled = true;
+    }
     return end;
   }
 

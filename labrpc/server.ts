@@ -33,6 +33,11 @@ export class Server {
   readonly #handlers = new Map<string, Handler>();
   #count = 0;
 
+  /** @throws InvalidArgumentError when two services have the same name. */
+  constructor(...services: readonly Service[]) {
+    for (const service of services) this.addService(service);
+  }
+
   /** @throws InvalidArgumentError when it has a service of that name. */
   addService(service: Service): void {
     if (this.#services.has(service.name)) {

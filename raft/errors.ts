@@ -5,7 +5,12 @@ export class NotLeaderError extends KvraftError {
   readonly leader: number | null;
 
   constructor(leader: number | null) {
-    super("NOT_LEADER", leader === null ? "this server does not lead; no leader is known" : `this server does not lead; ask server ${leader}`);
+    super(
+      "NOT_LEADER",
+      leader === null
+        ? "this server does not lead; no leader is known"
+        : `this server does not lead; ask server ${leader}`,
+    );
     this.leader = leader;
   }
 }
@@ -27,7 +32,11 @@ export class KilledError extends KvraftError {
 /** A write to storage failed, and the server stopped; `cause` says why. Code `STORAGE_FAILED`. */
 export class StorageFailedError extends KvraftError {
   constructor(id: number, cause: Error) {
-    super("STORAGE_FAILED", `Raft server ${id} stopped: its storage failed (${cause.message}); mend it and start again`, { cause });
+    super(
+      "STORAGE_FAILED",
+      `Raft server ${id} stopped: its storage failed (${cause.message}); mend it and start again`,
+      { cause },
+    );
   }
 }
 

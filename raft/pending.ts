@@ -9,12 +9,20 @@ interface Call<T> {
 export class Pending<T> {
   readonly #clock: Clock;
   readonly #what: string;
+  readonly #goesOn: boolean;
   readonly #calls = new Map<number, Call<T>>();
   #count = 0;
 
-  constructor(clock: Clock, what: string) {
+  /** `goesOn`: what a call has set off goes on after its limits have ended the call, and may still happen. */
+  constructor(clock: Clock, what: string, goesOn: boolean) {
     this.#clock = clock;
     this.#what = what;
+    this.#goesOn = goesOn;
+  }
+
+  /** Whether the call still waits; one whose signal was aborted beforehand never does. */
+  has(id: number): boolean {
+    return this.#calls.has(id);
   }
 
   open(options: CallOptions): { id: number; promise: Promise<T> } {
@@ -23,6 +31,7 @@ export class Pending<T> {
       throw new InvalidArgumentError(`timeoutMs must be a number from 0, not ${String(timeoutMs)}`);
     }
     const id = ++this.#count;
+    if (signal?.aborted) return { id, promise: Promise.reject(this.#aborted(signal, false)) };
     const promise = new Promise<T>((resolve, reject) => {
       if (signal === undefined && timeoutMs === undefined) this.#calls.set(id, { resolve, reject });
       else this.#openLimited(id, resolve, reject, signal, timeoutMs);
@@ -37,13 +46,12 @@ export class Pending<T> {
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
   ): void {
-    const onAbort = (): void =>
-      this.reject(id, new AbortError(`${this.#what} was aborted by its signal`, false, signal?.reason));
+    const onAbort = (): void => this.reject(id, this.#aborted(signal, this.#goesOn));
     const timer =
       timeoutMs === undefined || timeoutMs === Infinity
         ? null
         : this.#clock.setTimeout(
-            () => this.reject(id, new TimeoutError(`${this.#what} took longer than ${timeoutMs} ms`, false)),
+            () => this.reject(id, new TimeoutError(`${this.#what} took longer than ${timeoutMs} ms`, this.#goesOn)),
             timeoutMs,
           );
     const end = (): void => {
@@ -60,8 +68,11 @@ export class Pending<T> {
         reject(error);
       },
     });
-    if (signal?.aborted) onAbort();
-    else signal?.addEventListener("abort", onAbort, { once: true });
+    signal?.addEventListener("abort", onAbort, { once: true });
+  }
+
+  #aborted(signal: AbortSignal | undefined, maybeApplied: boolean): AbortError {
+    return new AbortError(`${this.#what} was aborted by its signal`, maybeApplied, signal?.reason);
   }
 
   resolve(id: number, value: T): void {

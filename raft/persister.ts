@@ -75,7 +75,10 @@ export class Persister implements Storage {
 
   #saveEntries(firstIndex: number, entries: readonly Entry[]): void {
     const offset = firstIndex - (this.#snapshot?.index ?? 0) - 1;
-    assert(offset >= 0 && offset <= this.#entries.length, () => `entries from ${firstIndex} leave a gap in the stored log`);
+    assert(
+      offset >= 0 && offset <= this.#entries.length,
+      () => `entries from ${firstIndex} leave a gap in the stored log`,
+    );
     while (this.#entries.length > offset) this.#entriesSize -= entrySize(this.#entries.pop() as Entry);
     for (const entry of entries) {
       this.#entries.push(entry);

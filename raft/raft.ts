@@ -61,7 +61,7 @@ class RaftServer implements Raft {
   /** Effects that wait for a write, in order of that write. */
   #gated: GatedEffect[] = [];
   /** Requests whose answer waits for the disk, by number. Most are answered within their own step: `#current`. */
-  #open = new Map<number, (reply: unknown) => void>();
+  readonly #open = new Map<number, { resolve(reply: unknown): void; reject(error: Error): void }>();
   #requests = 0;
   #current = 0;
   #currentReply: unknown;
@@ -110,7 +110,7 @@ class RaftServer implements Raft {
     );
     this.applyCh = this.#channel;
     this.#reads = new ReadCalls(runtime.clock, this.#channel);
-    this.#transferCalls = new Pending(runtime.clock, "leadership transfer");
+    this.#transferCalls = new Pending(runtime.clock, "leadership transfer", true);
     this.service = makeService("Raft", {
       RequestVote: (args) => this.#handle("requestVote", args),
       AppendEntries: (args) => this.#handle("appendEntries", args),
@@ -174,6 +174,7 @@ class RaftServer implements Raft {
 
   async readBarrier(options: CallOptions = {}): Promise<void> {
     const { id, promise } = this.#reads.calls.open(options);
+    if (!this.#reads.calls.has(id)) return promise;
     if (this.#isKilled || !this.#core.read(this.#now(), id)) this.#reads.calls.reject(id, this.#notLeader());
     else this.#scheduleFlush();
     return promise;
@@ -181,6 +182,7 @@ class RaftServer implements Raft {
 
   async transferLeadership(target?: number, options: CallOptions = {}): Promise<void> {
     const { id, promise } = this.#transferCalls.open(options);
+    if (!this.#transferCalls.has(id)) return promise;
     const replaced = this.#transfers;
     this.#transfers = [];
     try {
@@ -191,7 +193,8 @@ class RaftServer implements Raft {
       } else if (!this.#core.transfer(this.#now(), target)) {
         this.#transferCalls.reject(id, new TransferError("there is no other server to take over"));
       } else {
-        for (const old of replaced) this.#transferCalls.reject(old, new TransferError("another transfer took its place"));
+        for (const old of replaced)
+          this.#transferCalls.reject(old, new TransferError("another transfer took its place"));
         this.#run();
         this.#transfers = [id];
         return promise;
@@ -215,6 +218,7 @@ class RaftServer implements Raft {
     if (this.#timer !== null) this.#runtime.clock.clearTimeout(this.#timer);
     this.#timer = null;
     this.#gated = [];
+    for (const { reject } of this.#open.values()) reject(new KilledError(this.#me));
     this.#open.clear();
     this.#forgetReporter?.();
     this.#channel.close();
@@ -239,7 +243,8 @@ class RaftServer implements Raft {
     this.#step({ type: "request", request, message });
     this.#current = 0;
     if (this.#currentReply !== undefined) return this.#currentReply;
-    return new Promise((resolve) => this.#open.set(request, resolve));
+    if (this.#isKilled) throw new KilledError(this.#me);
+    return new Promise((resolve, reject) => this.#open.set(request, { resolve, reject }));
   }
 
   #send(to: number, message: Request): void {
@@ -281,6 +286,8 @@ class RaftServer implements Raft {
       this.#core.step(this.#now(), event);
     } catch (error) {
       this.#failIfBroken(error);
+      // A message may be refused after it told of a later term: that much has happened.
+      this.#run();
       throw error;
     }
     this.#run();
@@ -304,6 +311,10 @@ class RaftServer implements Raft {
       while (this.#core.hasEffects && !this.#isKilled) {
         for (const effect of this.#core.takeEffects()) if (!this.#isKilled) this.#perform(effect);
       }
+    } catch (error) {
+      // The effects after this one are lost: what the core believes is no longer what was done.
+      this.#fail(error as Error);
+      throw error;
     } finally {
       this.#isRunning = false;
     }
@@ -378,10 +389,10 @@ class RaftServer implements Raft {
       this.#currentReply = reply;
       return;
     }
-    const resolve = this.#open.get(request);
-    assert(resolve !== undefined, () => `request ${request} was answered already`);
+    const open = this.#open.get(request);
+    assert(open !== undefined, () => `request ${request} was answered already`);
     this.#open.delete(request);
-    resolve(reply);
+    open.resolve(reply);
   }
 
   /** Once a turn, however many commands and reads came in it: they travel together. */

@@ -10,7 +10,7 @@ export class ReadCalls {
   readonly #waits: { read: number; index: number }[] = [];
 
   constructor(clock: Clock, channel: ApplyChannel) {
-    this.calls = new Pending(clock, "read barrier");
+    this.calls = new Pending(clock, "read barrier", false);
     this.#channel = channel;
     channel.onApplied = () => this.#release();
   }

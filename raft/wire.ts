@@ -21,7 +21,16 @@ export function methodOf(request: Request): string {
 export function encodeRequest(m: Request): Wire {
   switch (m.type) {
     case "appendEntries":
-      return [m.term, m.leader, m.seq, m.prevLogIndex, m.prevLogTerm, m.leaderCommit, m.readContext, flatten(m.entries)];
+      return [
+        m.term,
+        m.leader,
+        m.seq,
+        m.prevLogIndex,
+        m.prevLogTerm,
+        m.leaderCommit,
+        m.readContext,
+        flatten(m.entries),
+      ];
     case "requestVote":
       return [m.term, m.candidate, m.seq, m.lastLogIndex, m.lastLogTerm, m.preVote, m.transfer];
     case "installSnapshot":
@@ -64,7 +73,7 @@ export function decodeRequest(type: Request["type"], args: unknown): Request {
         leader: count(w, 1),
         seq: count(w, 2),
         prevLogIndex: count(w, 3),
-        prevLogTerm: count(w, 4),
+        prevLogTerm: countUpTo(w, 4, count(w, 0)),
         leaderCommit: count(w, 5),
         readContext: count(w, 6),
         entries: entriesOf(w[7], count(w, 4), count(w, 0)),
@@ -87,7 +96,7 @@ export function decodeRequest(type: Request["type"], args: unknown): Request {
         leader: count(w, 1),
         seq: count(w, 2),
         lastIncludedIndex: count(w, 3),
-        lastIncludedTerm: count(w, 4),
+        lastIncludedTerm: countUpTo(w, 4, count(w, 0)),
         offset: count(w, 5),
         data: bytes(w[6]),
         done: flag(w, 7),
@@ -146,6 +155,13 @@ function count(w: Wire, at: number): number {
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
     throw new BadMessageError(`field ${at} of a Raft message must be a whole number from 0, not ${String(value)}`);
   }
+  return value;
+}
+
+/** A term in the sender's log, which cannot be later than the sender's own. */
+function countUpTo(w: Wire, at: number, most: number): number {
+  const value = count(w, at);
+  if (value > most) throw new BadMessageError(`field ${at} of a Raft message must be at most ${most}, not ${value}`);
   return value;
 }
 

@@ -1,3 +1,5 @@
+export { realRuntime, SeededRandom } from "../runtime/index.js";
+export type { CallOptions, Clock, Random, Runtime, TimerHandle } from "../runtime/index.js";
 export { SimulationDeadlock, SimulationTimeout, simulate } from "./simulate.js";
 export type { Pace, SimReport, SimRuntime, SimulateOptions } from "./simulate.js";
 export { SimulationGuardError } from "./guard.js";

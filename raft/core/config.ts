@@ -41,7 +41,7 @@ export const defaultRaftConfig: Readonly<RaftConfig> = {
 /** Fills in the defaults and refuses settings under which Raft could not work. */
 export function resolveRaftConfig(partial: Partial<RaftConfig> = {}): RaftConfig {
   for (const name of Object.keys(partial)) {
-    if (!(name in defaultRaftConfig)) {
+    if (!Object.hasOwn(defaultRaftConfig, name)) {
       throw new InvalidArgumentError(
         `unknown Raft setting "${name}"; known are ${Object.keys(defaultRaftConfig).join(", ")}`,
       );
@@ -56,12 +56,18 @@ export function resolveRaftConfig(partial: Partial<RaftConfig> = {}): RaftConfig
     if (typeof value === "number" && !(value > 0 && value < Infinity)) {
       throw new InvalidArgumentError(`Raft setting ${name} must be a positive number, not ${value}`);
     }
+    // Times may have fractions; with half a byte at a time a snapshot would never arrive.
+    if (typeof value === "number" && !name.endsWith("Ms") && !Number.isSafeInteger(value)) {
+      throw new InvalidArgumentError(`Raft setting ${name} must be a whole number, not ${value}`);
+    }
   }
   if (config.electionTimeoutMaxMs < config.electionTimeoutMinMs) {
     throw new InvalidArgumentError("electionTimeoutMaxMs must not be below electionTimeoutMinMs");
   }
   if (config.heartbeatMs * 2 > config.electionTimeoutMinMs) {
-    throw new InvalidArgumentError("electionTimeoutMinMs must be at least twice heartbeatMs, or followers depose a healthy leader");
+    throw new InvalidArgumentError(
+      "electionTimeoutMinMs must be at least twice heartbeatMs, or followers depose a healthy leader",
+    );
   }
   return config;
 }

@@ -102,7 +102,10 @@ export class RaftCore {
     const state = this.#at(now);
     if (!state.isLeader() || state.transferTarget !== null) return 0;
     const { term } = state;
-    return appendAsLeader(state, commands.map((data) => ({ term, type: EntryType.command, data })));
+    return appendAsLeader(
+      state,
+      commands.map((data) => ({ term, type: EntryType.command, data })),
+    );
   }
 
   /** Asks for a read barrier under a number of the caller's; false where this server does not lead. Then `flush`. */

@@ -71,9 +71,15 @@ function storeEntries(state: RaftState, prevLogIndex: number, entries: readonly 
   while (skip < entries.length && log.termAt(prevLogIndex + 1 + skip) === (entries[skip] as Entry).term) skip++;
   if (skip === entries.length) return;
   const firstIndex = prevLogIndex + 1 + skip;
+  // Where the message reaches back into our snapshot, its entries were not compared with what is in there.
+  if ((entries[skip] as Entry).term < (log.termAt(firstIndex - 1) as number)) {
+    throw new RefusedMessageError(`entry ${firstIndex} has a term before that of the entry in front of it`);
+  }
   if (firstIndex <= log.lastIndex) {
     if (firstIndex <= state.commitIndex) {
-      throw new RefusedMessageError(`entry ${firstIndex} differs from the one committed here (commit ${state.commitIndex})`);
+      throw new RefusedMessageError(
+        `entry ${firstIndex} differs from the one committed here (commit ${state.commitIndex})`,
+      );
     }
     log.truncateFrom(firstIndex);
   }
@@ -127,7 +133,13 @@ function install(state: RaftState, snapshot: Snapshot): void {
   state.advanceCommit(snapshot.index);
 }
 
-function replySnapshot(state: RaftState, request: number, message: InstallSnapshot, offset: number, done: boolean): void {
+function replySnapshot(
+  state: RaftState,
+  request: number,
+  message: InstallSnapshot,
+  offset: number,
+  done: boolean,
+): void {
   state.reply(request, {
     type: "installSnapshotReply",
     term: state.term,

@@ -37,7 +37,7 @@ export function replicate(state: RaftState): void {
 /** At heartbeat pace: every follower hears something, and what went unanswered for too long is sent again. */
 export function heartbeat(state: RaftState): void {
   state.heartbeatAt = state.now + state.config.heartbeatMs;
-  if (state.config.leaseReads) state.reads.begin(state.commitIndex, state.now);
+  if (state.config.leaseReads) state.reads.renewLease(state.now);
   for (const progress of state.followers) {
     const isOverdue = state.now - progress.oldestSentAt >= state.config.electionTimeoutMinMs / 2;
     if (isOverdue || progress.failures > 0) retreat(progress);

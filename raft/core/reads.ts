@@ -1,3 +1,5 @@
+const NO_READS: readonly number[] = [];
+
 interface Round {
   readonly context: number;
   readonly index: number;
@@ -44,9 +46,12 @@ export class ReadRounds {
 
   /** Begins a round for all waiting reads at `commitIndex`. Its number is in every message sent from now on. */
   begin(commitIndex: number, now: number): void {
-    const reads = this.#waiting;
-    if (reads.length > 0) this.#waiting = [];
-    this.#rounds.push({ context: ++this.#context, index: commitIndex, startedAt: now, reads });
+    this.#rounds.push({ context: ++this.#context, index: commitIndex, startedAt: now, reads: this.takeWaiting() });
+  }
+
+  /** Begins a round for the lease alone. Reads that wait do not join: it may be too early for them (S48). */
+  renewLease(now: number): void {
+    this.#rounds.push({ context: ++this.#context, index: 0, startedAt: now, reads: NO_READS });
   }
 
   /** A majority has answered up to `context`: the rounds that this confirms. */
@@ -59,7 +64,7 @@ export class ReadRounds {
     return confirmed;
   }
 
-  /** Takes all waiting reads, for an answer without a round. */
+  /** Takes all waiting reads. */
   takeWaiting(): readonly number[] {
     const reads = this.#waiting;
     this.#waiting = [];

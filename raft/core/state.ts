@@ -139,7 +139,10 @@ export class RaftState {
   }
 
   setTerm(term: number, votedFor: number | null): void {
-    assert(term > this.term || (term === this.term && this.votedFor === null), () => `vote changed within term ${term}`);
+    assert(
+      term > this.term || (term === this.term && this.votedFor === null),
+      () => `vote changed within term ${term}`,
+    );
     if (term > this.term) this.effects.push({ type: "state" });
     this.term = term;
     this.votedFor = votedFor;
