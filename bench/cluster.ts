@@ -67,7 +67,12 @@ function clients(seconds: number): Promise<number> {
   });
 }
 
-async function measure(what: string, seconds: number, run: (seconds: number) => Promise<number>, unit: string): Promise<void> {
+async function measure(
+  what: string,
+  seconds: number,
+  run: (seconds: number) => Promise<number>,
+  unit: string,
+): Promise<void> {
   await run(seconds / 4);
   const speeds: number[] = [];
   let count = 0;

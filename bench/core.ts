@@ -55,7 +55,9 @@ class Trio {
     while (core.hasEffects) {
       for (const effect of core.takeEffects()) {
         if (effect.type === "persist") {
-          (this.storages[me] as Persister).write(effect, () => core.step(this.clock, { type: "persisted", write: effect.write }));
+          (this.storages[me] as Persister).write(effect, () =>
+            core.step(this.clock, { type: "persisted", write: effect.write }),
+          );
         } else if (effect.type === "send") {
           this.#mail.push({ from: me, to: effect.to, message: effect.message });
         } else if (effect.type === "reply") {

@@ -378,9 +378,7 @@ export class Search {
       return true;
     }
     for (let i = next[at.reads] as number; i !== at.reads && (call[i] as number) < horizon; i = next[i] as number) {
-      // A cas that failed needs x only if without it the key might hold just what the cas expected.
-      const from = kind[i] === DIFFERS ? at.state : state;
-      if (this.#canBecome(from, expected[i] as number)) return true;
+      if (kind[i] === DIFFERS || this.#canBecome(state, expected[i] as number)) return true;
     }
     return this.#swaps && this.#maySwap(state, horizon, x, this.#removalsCount());
   }

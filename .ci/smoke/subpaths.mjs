@@ -1,0 +1,20 @@
+// Imports every path that the installed package offers, and looks for the names that the documentation promises there.
+import { readFileSync } from "node:fs";
+
+const promised = {
+  kvraft: ["realRuntime", "simulate", "Network", "makeRaft", "startKVServer", "makeClerk"],
+  "kvraft/labrpc": ["Network", "Server", "makeService", "RemoteError"],
+  "kvraft/raft": ["makeRaft", "Persister", "committedIndex", "jointCommittedIndex", "voteResult", "jointVoteResult"],
+  "kvraft/kvraft": ["startKVServer", "makeClerk"],
+  "kvraft/sim": ["simulate", "SimulationDeadlock", "checkLinearizable", "realRuntime"],
+};
+
+const manifest = JSON.parse(readFileSync("node_modules/kvraft/package.json", "utf8"));
+for (const subpath of Object.keys(manifest.exports)) {
+  if (subpath === "./package.json") continue;
+  const path = `kvraft${subpath.slice(1)}`;
+  const module = await import(path);
+  const missing = (promised[path] ?? [path]).filter((name) => !(name in module));
+  if (missing.length > 0) throw new Error(`${path} lacks ${missing.join(", ")}`);
+  console.log(`${path}: ${Object.keys(module).length} names`);
+}

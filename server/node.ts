@@ -1,0 +1,408 @@
+import { EventEmitter } from "node:events";
+
+import { InvalidArgumentError, KvraftError, realRuntime } from "../runtime/index.js";
+import type { CallOptions, Runtime } from "../runtime/index.js";
+import { Server } from "../labrpc/index.js";
+import { makeClerk } from "../kvraft/index.js";
+import type { Clerk, Rsm } from "../kvraft/index.js";
+import { makeNodeService } from "./admin.js";
+import { ConfigError, name as checkName } from "./checks.js";
+import { checkGroupName, NODE_GROUP, resolveNode } from "./config.js";
+import type { NodeConfig, ResolvedNode } from "./config.js";
+import { Group, groupDirectory } from "./group.js";
+import type { AnyStateMachine, GroupListener } from "./group.js";
+import { serveHttp } from "./http.js";
+import type { HttpServer } from "./http.js";
+import { checkIdentity } from "./identity.js";
+import { NodeMetrics } from "./metrics.js";
+import type { NodeStatus, PeerStatus } from "./status.js";
+import { connectTo, listen, silentLogger } from "./transport/index.js";
+import type { Logger, TcpEnd, TransportLimits, TransportServer } from "./transport/index.js";
+
+/** The settings of a configuration file, and what only a program can give. */
+export interface NodeOptions extends NodeConfig {
+  /** Groups with a state machine of the user's, by name: the same names on every node. */
+  readonly stateMachines?: Readonly<Record<string, AnyStateMachine>>;
+  /** Measure latencies, for `metrics()`. Default: true where there is an `httpPort`. */
+  readonly measure?: boolean;
+  /** Of pino's shape. Default: silence. */
+  readonly logger?: Logger;
+  readonly runtime?: Runtime;
+  readonly limits?: Partial<TransportLimits>;
+}
+
+export interface NodeEvents {
+  /** A group's leader, by id, is known or has changed; null: it is not known now. */
+  leader: [{ group: string; leader: number | null; term: number }];
+  /** A group has a new snapshot: its own (`isInstalled` false), or the leader's. */
+  snapshot: [{ group: string; index: number; bytes: number; isInstalled: boolean }];
+  /** A group has stopped: its disk failed, its state machine threw. The other groups go on. */
+  error: [Error & { group?: string }];
+}
+
+const DRAIN_PART = 0.3;
+const CLERK_CLOSE_MS = 500;
+
+/** One node of a cluster, in this process. Close it, or the process does not end. */
+export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable {
+  readonly id: number;
+  readonly #config: ResolvedNode;
+  readonly #runtime: Runtime;
+  readonly #logger: Logger;
+  readonly #limits: Partial<TransportLimits> | undefined;
+  readonly #startedAt: number;
+  readonly #groups = new Map<string, Group>();
+  /** By the node's number in Raft; null for this one. */
+  readonly #peers: (TcpEnd | null)[] = [];
+  readonly #ends: TcpEnd[] = [];
+  readonly #clerks = new Map<string, Clerk>();
+  readonly #metrics: NodeMetrics | undefined;
+  #transport: TransportServer | undefined;
+  #http: HttpServer | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Use `startNode`. */
+  constructor(config: ResolvedNode, options: NodeOptions) {
+    super();
+    this.id = config.myid;
+    this.#config = config;
+    this.#runtime = options.runtime ?? realRuntime();
+    this.#logger = options.logger ?? silentLogger;
+    this.#limits = options.limits;
+    this.#startedAt = this.#runtime.clock.now();
+    if (options.measure ?? config.http !== undefined) this.#metrics = new NodeMetrics(() => this.status());
+  }
+
+  /** Where it listens. */
+  get address(): { readonly host: string; readonly port: number } {
+    return this.#started().address;
+  }
+
+  /** Where its HTTP server listens; null where it has none. */
+  get httpAddress(): { readonly host: string; readonly port: number } | null {
+    return this.#http?.address ?? null;
+  }
+
+  /** A client of the first key/value group. It asks this node first, and the others where that does not lead. */
+  get clerk(): Clerk {
+    const [first] = this.#config.groups;
+    if (first === undefined) throw new InvalidArgumentError("this node has no key/value group; name one in groups");
+    return this.clerkOf(first);
+  }
+
+  /** A client of a key/value group; the same one each time. Closed with the node. */
+  clerkOf(group: string): Clerk {
+    const known = this.#clerks.get(group);
+    if (known !== undefined) return known;
+    const { kv, localEnd } = this.#group(group);
+    if (kv === null) throw new InvalidArgumentError(`group "${group}" is no key/value group; use rsm("${group}")`);
+    const others = this.#peers.filter((end) => end !== null).map((end) => this.#endOf(end, group));
+    const clerk = makeClerk([localEnd, ...others], { runtime: this.#runtime });
+    this.#clerks.set(group, clerk);
+    return clerk;
+  }
+
+  /**
+   * A group with the user's state machine, as `stateMachines` named it. Commands and results are of the types that its
+   * methods take and give. Where this node does not lead, submit() and read() throw NotLeaderError: see `leaderOf`.
+   */
+  rsm<C, R>(group: string): Rsm<C, R> {
+    const { rsm } = this.#group(group);
+    if (rsm === null) throw new InvalidArgumentError(`group "${group}" is a key/value group; use clerkOf("${group}")`);
+    return rsm as Rsm<C, R>;
+  }
+
+  /** The id of the node that leads a group, as far as this one knows. */
+  leaderOf(group: string): number | null {
+    return this.#group(group).leader;
+  }
+
+  status(): NodeStatus {
+    const { clusterId, enableDataPersistence, me, nodes } = this.#config;
+    const transport = this.#started();
+    const peers: PeerStatus[] = [];
+    for (const [i, end] of this.#peers.entries()) {
+      if (end === null) continue;
+      const { status, error, inFlight, queuedBytes } = end.state();
+      const { id, host, port } = nodes[i] as { id: number; host: string; port: number };
+      const address = addressText({ host, port });
+      peers.push({ id, address, connection: status, error: error?.message ?? null, inFlight, queuedBytes });
+    }
+    const connections = transport.connections();
+    const queued = [...peers, ...connections].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
+    return {
+      id: (nodes[me] as { id: number }).id,
+      clusterId,
+      address: addressText(transport.address),
+      advertised: addressText(transport.advertised),
+      http: this.#http === undefined ? null : addressText(this.#http.address),
+      pid: process.pid,
+      uptimeMs: Math.round(this.#runtime.clock.now() - this.#startedAt),
+      persistent: enableDataPersistence,
+      isClosing: this.#closing !== undefined,
+      groups: Object.fromEntries([...this.#groups].map(([group, each]) => [group, each.status()])),
+      peers,
+      clients: connections.filter(({ role }) => role === "client").length,
+      queuedBytes: queued,
+    };
+  }
+
+  /** For Prometheus. Latencies are measured where there is an `httpPort`, or `measure` is set. */
+  metrics(): Promise<string> {
+    return (this.#metrics ?? new NodeMetrics(() => this.status())).text();
+  }
+
+  /**
+   * Hands leadership of a group to the node `target`, by default to the one whose log is the longest.
+   * @throws NotLeaderError where this node does not lead; TransferError where the other did not take over in time.
+   */
+  async transferLeadership(group: string, target?: number, options?: CallOptions): Promise<void> {
+    const { raft } = this.#group(group);
+    const ids = this.#config.nodes.map(({ id }) => id);
+    if (target !== undefined && !ids.includes(target)) {
+      throw new InvalidArgumentError(`there is no node ${target}; known are ${ids.join(", ")}`);
+    }
+    await raft.transferLeadership(target === undefined ? undefined : ids.indexOf(target), options);
+  }
+
+  /** Puts a group's state into a snapshot on this node now, and drops the log before it. */
+  snapshot(group: string): void {
+    this.#group(group).snapshot();
+  }
+
+  /**
+   * Hands leadership over, answers what is open, and stops: in that order, and all in all within `timeoutMs` (default:
+   * `closeTimeout`) and the time that the disk takes. What was acknowledged is on the disk. Every call waits for the
+   * same end.
+   */
+  close(options: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? this.#config.closeTimeout);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** @internal Called once by `startNode`. */
+  async start(stateMachines: Readonly<Record<string, AnyStateMachine>>): Promise<this> {
+    const config = this.#config;
+    try {
+      if (config.enableDataPersistence) checkIdentity(config);
+      else this.#warnOfLoss();
+      this.#connect();
+      const names = [...config.groups, ...Object.keys(stateMachines)];
+      // All of them are waited for, also where one fails: what has opened must be closed again.
+      const opened = await Promise.allSettled(names.map((group) => this.#open(group, stateMachines[group])));
+      throwFirst(opened);
+      this.#transport = await this.#listen();
+      if (config.http !== undefined) {
+        const metrics = this.#metrics ?? new NodeMetrics(() => this.status());
+        const status = (): NodeStatus => this.status();
+        this.#http = await serveHttp({ ...config.http, status, metrics });
+      }
+    } catch (error) {
+      await this.#stop(0);
+      throw error;
+    }
+    const address = addressText(this.address);
+    this.#logger.info({ node: this.id, address, groups: [...this.#groups.keys()] }, "the node has started");
+    return this;
+  }
+
+  // ---- the start ----------------------------------------------------------------------------------------------------------
+
+  #warnOfLoss(): void {
+    this.#logger.warn(
+      { node: this.id },
+      "enableDataPersistence is off: this node keeps everything in memory. When it ends, however it ends, it forgets its " +
+        "data, and also for whom it voted; a cluster in which such nodes come back can lose acknowledged writes",
+    );
+  }
+
+  #connect(): void {
+    const { nodes, me, myid, clusterId, secret, tls } = this.#config;
+    for (const [i, { id, host, port }] of nodes.entries()) {
+      if (i === me) {
+        this.#peers.push(null);
+        continue;
+      }
+      const end = connectTo({
+        runtime: this.#runtime,
+        host,
+        port,
+        clusterId,
+        as: { nodeId: String(myid) },
+        expectNodeId: String(id),
+        group: NODE_GROUP,
+        logger: this.#logger,
+        ...(tls && { tls }),
+        ...(secret !== undefined && { secret }),
+        ...(this.#limits && { limits: this.#limits }),
+      });
+      this.#peers.push(end);
+      this.#ends.push(end);
+    }
+  }
+
+  #endOf(end: TcpEnd, group: string): TcpEnd {
+    const other = end.forGroup(group);
+    this.#ends.push(other);
+    return other;
+  }
+
+  async #open(group: string, stateMachine: AnyStateMachine | undefined): Promise<void> {
+    const { nodes, me, myid, timeout, learningInterval, maxRaftState, dataDir, enableDataPersistence } = this.#config;
+    const opened = await Group.open({
+      name: group,
+      ids: nodes.map(({ id }) => id),
+      me,
+      ends: this.#peers.map((end) => end && this.#endOf(end, group)),
+      runtime: this.#runtime,
+      config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
+      maxRaftState,
+      dir: enableDataPersistence ? groupDirectory(dataDir, myid, group) : null,
+      stateMachine,
+      observer: this.#metrics?.observerOf(group),
+      logger: this.#logger,
+      listener: this.#listener,
+    });
+    this.#groups.set(group, opened);
+  }
+
+  #listen(): Promise<TransportServer> {
+    const { bind, nodes, me, clusterId, myid, secret, tls, allowUnauthenticated } = this.#config;
+    const node = new Server();
+    node.addService(
+      makeNodeService({
+        status: () => this.status(),
+        leaderOf: (group) => this.leaderOf(group),
+        transfer: (group, target) => this.transferLeadership(group, target ?? undefined),
+        snapshot: (group) => this.snapshot(group),
+      }),
+    );
+    const groups = [...this.#groups].map(([group, { servers }]) => [group, servers] as const);
+    const { host, port } = nodes[me] as { host: string; port: number };
+    return listen({
+      runtime: this.#runtime,
+      ...bind,
+      advertise: port === 0 ? { host } : { host, port },
+      clusterId,
+      nodeId: String(myid),
+      groups: { [NODE_GROUP]: node, ...Object.fromEntries(groups) },
+      allowUnauthenticated,
+      logger: this.#logger,
+      ...(tls && { tls }),
+      ...(secret !== undefined && { secret }),
+      ...(this.#limits && { limits: this.#limits }),
+    });
+  }
+
+  readonly #listener: GroupListener = {
+    onElection: (group, term) => {
+      this.#metrics?.electionStarted(group);
+      this.#logger.info({ group, term }, "this node stands for election");
+    },
+    onLeader: (group, leader, term) => {
+      if (leader !== null) this.#metrics?.leaderChanged(group);
+      this.#logger.info({ group, leader, term }, leader === null ? "no leader is known" : `node ${leader} leads`);
+      this.#tell(() => this.emit("leader", { group, leader, term }));
+    },
+    onSnapshot: (group, index, bytes, isInstalled) => {
+      this.#metrics?.snapshotStored(group, isInstalled);
+      this.#logger.info({ group, index, bytes }, isInstalled ? "a snapshot came from the leader" : "took a snapshot");
+      this.#tell(() => this.emit("snapshot", { group, index, bytes, isInstalled }));
+    },
+    onFailure: (group, error) => {
+      this.#logger.error({ group, err: error }, "a group has stopped");
+      this.#tell(() => this.emit("error", Object.assign(error, { group })));
+    },
+  };
+
+  /** A listener that throws must not throw into the midst of Raft. */
+  #tell(emit: () => void): void {
+    setImmediate(emit);
+  }
+
+  #group(name: string): Group {
+    const group = this.#groups.get(name);
+    if (group !== undefined) return group;
+    const known = [...this.#groups.keys()].map((each) => `"${each}"`).join(", ");
+    throw new InvalidArgumentError(`there is no group "${name}"; known are ${known}`);
+  }
+
+  #started(): TransportServer {
+    if (this.#transport === undefined) throw new KvraftError("NOT_STARTED", "the node has not started");
+    return this.#transport;
+  }
+
+  // ---- the end ------------------------------------------------------------------------------------------------------------
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#logger.info({ node: this.id }, "the node is closing");
+    const { clock } = this.#runtime;
+    const end = clock.now() + timeoutMs;
+    await Promise.all([...this.#clerks.values()].map((clerk) => closeQuietly(clerk, Math.min(timeoutMs, CLERK_CLOSE_MS))));
+    const left = (): number => Math.max(0, end - clock.now());
+    const handOverMs = Math.min(left() * (1 - DRAIN_PART), 2 * this.#config.timeout);
+    await Promise.all([...this.#groups.values()].map((group) => this.#handOver(group, handOverMs)));
+    await this.#stop(left());
+    this.#logger.info({ node: this.id }, "the node has closed");
+  }
+
+  /** The others go on without waiting for an election; with luck their clients notice nothing. */
+  async #handOver({ name: group, isLeader, raft }: Group, timeoutMs: number): Promise<void> {
+    if (!isLeader || this.#config.nodes.length === 1 || timeoutMs <= 0) return;
+    try {
+      await raft.transferLeadership(undefined, { timeoutMs });
+    } catch (error) {
+      this.#logger.warn({ group, err: error }, "nobody took over leadership");
+    }
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    // Replies of requests that wait for other nodes still go out; then those that can have none are cut.
+    await this.#transport?.close({ timeoutMs: drainMs });
+    await this.#http?.close();
+    const results = await Promise.allSettled([...this.#groups.values()].map((group) => group.close()));
+    await Promise.all(this.#ends.map((end) => end.close()));
+    throwFirst(results);
+  }
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  for (const result of results) if (result.status === "rejected") throw result.reason as Error;
+}
+
+async function closeQuietly(clerk: Clerk, timeoutMs: number): Promise<void> {
+  try {
+    await clerk.close({ timeoutMs });
+  } catch (error) {
+    // A session that was not ended makes room for others in time.
+    if (!(error instanceof KvraftError)) throw error;
+  }
+}
+
+function addressText({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * Starts one node of a cluster in this process: opens its data, connects to the other nodes, listens. It does not wait
+ * for the others: calls do.
+ * @throws ConfigError (CONFIG) naming the field; UnsafeBindError (UNSAFE_BIND); ListenError (LISTEN_FAILED);
+ * DirectoryLockedError (DIRECTORY_LOCKED); WrongDirectoryError (WRONG_DIRECTORY); CorruptLogError (CORRUPT_LOG),
+ * FormatTooNewError (FORMAT_TOO_NEW), DiskFullError (DISK_FULL), DiskFailedError (DISK_FAILED).
+ */
+export async function startNode(options: NodeOptions): Promise<KvNode> {
+  const { stateMachines = {}, measure: _m, logger: _l, runtime: _r, limits: _t, ...settings } = options;
+  const config = resolveNode(settings);
+  for (const group of Object.keys(stateMachines)) {
+    checkName(group, `stateMachines: group`);
+    checkGroupName(group, `stateMachines.${group}`, config.groups);
+  }
+  if (config.groups.length === 0 && Object.keys(stateMachines).length === 0) {
+    throw new ConfigError("groups", "groups must name at least one group, or stateMachines give one");
+  }
+  return new KvNode(config, options).start(stateMachines);
+}

@@ -1,0 +1,11 @@
+export { CorruptLogError, DiskFailedError, DiskFullError, FormatTooNewError, StorageClosedError } from "./errors.js";
+export {
+  formatInspection,
+  inspect,
+  type Inspection,
+  type InspectedSegment,
+  type InspectedSnapshot,
+} from "./inspect.js";
+export { nodeDisk } from "./node-disk.js";
+export { openStorage, type StorageOptions } from "./open.js";
+export type { DurableStorage, RecoveryReport, StorageHealth, StorageStats } from "./storage.js";

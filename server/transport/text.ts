@@ -1,0 +1,11 @@
+/** At most `length` characters and "...": names and messages of others are quoted, but not at any length. */
+export function clip(text: string, length: number): string {
+  const clipped = text.length > length ? `${text.slice(0, length)}...` : text;
+  // The cut may go through a surrogate pair, which cannot be sent. (ES2024, in Node since 20.)
+  return (clipped as string & { toWellFormed(): string }).toWellFormed();
+}
+
+/** For people: brackets around an IPv6 address. */
+export function hostAndPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

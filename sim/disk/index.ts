@@ -1,0 +1,1 @@
+export { SimDisk, type SimDiskFaults, type SimDiskOptions } from "./sim-disk.js";

@@ -1,0 +1,302 @@
+import { describe, expect, test } from "vitest";
+
+import { RefusedMessageError } from "../../raft/core/index.js";
+import { CoreCluster } from "../harness/core-cluster.js";
+import { appendEntries, appendReply, entriesFrom, terms } from "../harness/core-messages.js";
+
+describe("what is committed (§5.4.2)", () => {
+  /** Figure 8 up to (c): server 0 leads term 4 and has brought its entry of term 2 to a majority. */
+  function figure8(): CoreCluster {
+    const cluster = new CoreCluster(5, { disks: [0, 1, 2, 3, 4].map(() => ({ log: terms("1") })) });
+    cluster.elect(0);
+    expect(cluster.core(0).state.term).toBe(2);
+    cluster.propose(0, "two");
+    cluster.deliver({ to: 1 });
+    cluster.mail = [];
+    cluster.crash(0);
+    cluster.elect(4, [2, 3]);
+    cluster.propose(4, "three");
+    cluster.mail = [];
+    cluster.crash(4);
+    cluster.restart(0);
+    cluster.elect(0, [1, 2]);
+    expect(cluster.core(0).state.term).toBe(4);
+    for (let heartbeat = 0; heartbeat < 3; heartbeat++) {
+      cluster.tick(0);
+      cluster.deliverAll({ with: 0, where: ({ from, to }) => from + to < 3 });
+    }
+    for (const n of [0, 1, 2]) expect(cluster.logTerms(n)).toEqual([1, 2]);
+    return cluster;
+  }
+
+  test("S12, mutation 1, figure 8: an entry of an earlier term is not committed by counting", () => {
+    const cluster = figure8();
+    expect(cluster.commitIndex(0)).toBe(0);
+    // (d): and so it may still be overwritten.
+    cluster.crash(0);
+    cluster.mail = [];
+    cluster.restart(4);
+    cluster.elect(4, [1, 2, 3]);
+    cluster.run(1000);
+    cluster.propose(4, "five");
+    cluster.deliverAll();
+    expect(cluster.logTerms(1)).toEqual([1, 3, 5]);
+    expect(cluster.commitIndex(4)).toBe(3);
+  });
+
+  test("figure 8 (e): it is committed along with the first entry of the leader's own term", () => {
+    const cluster = figure8();
+    cluster.propose(0, "four");
+    cluster.deliverAll({ with: 0, where: ({ from, to }) => from + to < 3 });
+    expect(cluster.commitIndex(0)).toBe(3);
+    cluster.crash(0);
+    cluster.mail = [];
+    cluster.restart(4);
+    expect(() => cluster.elect(4, [1, 2, 3])).toThrow("does not win");
+  });
+
+  test("with noopOnElection entries of earlier terms commit at once", () => {
+    const disks = [0, 1, 2].map(() => ({ log: terms("1x3") }));
+    const cluster = new CoreCluster(3, { disks, config: { noopOnElection: true } });
+    cluster.elect(0);
+    expect(cluster.commitIndex(0)).toBe(4);
+    expect(cluster.committed(0).at(-1)).toBe("");
+  });
+
+  test("mutation 16: half of four is no majority", () => {
+    const cluster = new CoreCluster(4);
+    cluster.elect(0);
+    cluster.propose(0, "x");
+    cluster.deliverAll({ with: 1 });
+    expect(cluster.commitIndex(0)).toBe(0);
+    cluster.deliverAll({ with: 2 });
+    expect(cluster.commitIndex(0)).toBe(1);
+  });
+
+  test("mutation 18: an answer counts up to what it answers, not up to what was sent since", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.propose(0, "a");
+    cluster.deliver({ to: 1 });
+    cluster.propose(0, "b", "c");
+    cluster.deliver({ from: 1 });
+    expect(cluster.commitIndex(0)).toBe(1);
+  });
+
+  test("S14: a follower's answer to a heartbeat vouches for nothing beyond the heartbeat", () => {
+    // Its tail of an earlier leader is not ours, and the leader learns nothing of it.
+    const disks = [
+      { log: terms("1x2"), term: 3 },
+      { log: terms("1x2 2x50"), term: 3 },
+      { log: terms("1x2"), term: 3 },
+    ];
+    const cluster = new CoreCluster(3, { disks });
+    cluster.elect(0, [2]);
+    cluster.propose(0, "x");
+    cluster.deliverAll({ with: 2 });
+    cluster.drop();
+    expect(cluster.commitIndex(0)).toBe(3);
+    const heartbeat = appendEntries({ term: 4, leader: 0, seq: 999, prevLogIndex: 2, prevLogTerm: 1, leaderCommit: 3 });
+    expect(cluster.ask(1, heartbeat)).toMatchObject({ success: true, index: 2 });
+    // Mutation 15: nor does it commit what lies beyond.
+    expect(cluster.commitIndex(1)).toBe(2);
+    expect(cluster.logTerms(1)).toHaveLength(52);
+  });
+
+  test("S24: a commit index beyond the follower's log commits what there is", () => {
+    const cluster = new CoreCluster(3);
+    const append = { leaderCommit: 1000, entries: entriesFrom(1, "1x2") };
+    // No leader has committed these two in this world, and the oracle says so: only the core is asked.
+    const core = cluster.core(0);
+    core.step(0, { type: "request", request: 1, message: appendEntries(append) });
+    expect(core.state.commitIndex).toBe(2);
+    core.step(0, { type: "request", request: 2, message: appendEntries({ ...append, entries: [] }) });
+    expect(core.state.commitIndex).toBe(2);
+    // S15: a leader that would overwrite what is committed is refused, and nothing is cut off.
+    const overwrite = appendEntries({ term: 2, prevLogIndex: 1, prevLogTerm: 1, entries: entriesFrom(2, "2") });
+    expect(() => core.step(0, { type: "request", request: 3, message: overwrite })).toThrow(RefusedMessageError);
+    expect(core.state.log.lastTerm).toBe(1);
+  });
+
+  test("mutations 20 and 21: neither counts nor answers of an earlier leadership count", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.propose(0, "a", "b");
+    cluster.deliver({ to: 1 });
+    const late = cluster.take({ from: 1 });
+    cluster.mail = [];
+    cluster.stepDown(0);
+    // A leader of term 2, which nobody hears of again, cuts the entries off.
+    cluster.ask(1, appendEntries({ term: 2, leader: 2, prevLogIndex: 0, entries: entriesFrom(1, "2") }));
+    expect(cluster.logTerms(1)).toEqual([2]);
+    cluster.ask(0, appendEntries({ term: 2, leader: 2, prevLogIndex: 0, entries: entriesFrom(1, "2") }));
+    cluster.elect(0, [2]);
+    cluster.mail = [];
+    cluster.propose(0, "c");
+    for (const packet of late) cluster.arrive(packet);
+    expect(cluster.core(0).state.progressOf(1)!.matchIndex).toBe(0);
+    expect(cluster.commitIndex(0)).toBe(0);
+    // Answers that nobody could honestly give are not believed either.
+    cluster.answer(0, 1, appendReply({ term: 3, seq: 1e9, index: 99 }));
+    expect(cluster.commitIndex(0)).toBe(0);
+  });
+});
+
+describe("what is durable", () => {
+  test("S21, mutation 6: an append is acknowledged only once it is durable", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.holdDisk(1);
+    cluster.propose(0, "x");
+    cluster.drop({ to: 2 });
+    cluster.deliverAll();
+    expect(cluster.commitIndex(0)).toBe(0);
+    cluster.crash(1);
+    cluster.restart(1);
+    expect(cluster.logTerms(1)).toEqual([]);
+    cluster.run(500);
+    expect(cluster.commitIndex(0)).toBe(1);
+  });
+
+  test("mutation 7: nor is its duplicate, nor a heartbeat that speaks of it, while the first write is under way", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.holdDisk(1);
+    cluster.propose(0, "x");
+    cluster.drop({ to: 2 });
+    const [append] = cluster.take({ to: 1 });
+    cluster.arrive(append!);
+    cluster.arrive(append!);
+    cluster.ask(1, appendEntries({ leader: 0, prevLogIndex: 1, prevLogTerm: 1 }));
+    expect(cluster.count({ from: 1, type: "appendEntriesReply" })).toBe(1); // To the heartbeat of the election.
+    cluster.releaseDisk(1);
+    expect(cluster.count({ from: 1, type: "appendEntriesReply" })).toBe(4);
+  });
+
+  test("S53: the leader counts its own log only as far as it is durable", () => {
+    const single = new CoreCluster(1);
+    single.elect(0);
+    single.holdDisk(0);
+    single.propose(0, "a");
+    single.propose(0, "b");
+    expect(single.commitIndex(0)).toBe(0);
+    single.releaseDisk(0, 1);
+    expect(single.committed(0)).toEqual(["a"]);
+    single.releaseDisk(0, 1);
+    expect(single.committed(0)).toEqual(["a", "b"]);
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.holdDisk(0);
+    cluster.propose(0, "x");
+    cluster.deliverAll({ with: 1 });
+    expect(cluster.commitIndex(0)).toBe(0);
+    cluster.releaseDisk(0);
+    expect(cluster.commitIndex(0)).toBe(1);
+  });
+
+  test("S18: a write that a later one replaced does not make the later one durable", () => {
+    const cluster = new CoreCluster(3);
+    cluster.holdDisk(0);
+    const append = (term: number, leader: number): void =>
+      void cluster.ask(0, appendEntries({ term, leader, entries: entriesFrom(1, `${term}x2`) }));
+    append(1, 1);
+    append(2, 2);
+    append(3, 1);
+    expect(cluster.heldWrites(0)).toHaveLength(3);
+    const { state } = cluster.core(0);
+    for (const [done, durable] of [
+      [1, 0],
+      [2, 0],
+      [3, 2],
+    ] as const) {
+      cluster.releaseDisk(0, 1);
+      expect(state.durableIndex, `after write ${done}`).toBe(durable);
+    }
+  });
+
+  test("S18, partly: what the later write left of the earlier one counts", () => {
+    const cluster = new CoreCluster(3);
+    cluster.holdDisk(0);
+    cluster.ask(0, appendEntries({ entries: entriesFrom(1, "1x4") }));
+    cluster.ask(
+      0,
+      appendEntries({ term: 2, leader: 2, prevLogIndex: 2, prevLogTerm: 1, entries: entriesFrom(3, "2") }),
+    );
+    cluster.releaseDisk(0, 1);
+    expect(cluster.core(0).state.durableIndex).toBe(2);
+    cluster.releaseDisk(0);
+    expect(cluster.core(0).state.durableIndex).toBe(3);
+    // Cut off again after it was durable.
+    cluster.holdDisk(0);
+    cluster.ask(0, appendEntries({ term: 3, prevLogIndex: 1, prevLogTerm: 1, entries: entriesFrom(2, "3x5") }));
+    expect(cluster.core(0).state.durableIndex).toBe(1);
+    cluster.releaseDisk(0);
+    expect(cluster.core(0).state.durableIndex).toBe(6);
+  });
+
+  test("S19: a completion that comes after a later one changes nothing", () => {
+    const cluster = new CoreCluster(1);
+    cluster.elect(0);
+    cluster.holdDisk(0);
+    cluster.propose(0, "a");
+    cluster.propose(0, "b");
+    const [first, second] = cluster.heldWrites(0).map(({ write }) => write);
+    const core = cluster.core(0);
+    core.step(cluster.now, { type: "persisted", write: second! });
+    core.step(cluster.now, { type: "persisted", write: first! });
+    expect(core.state).toMatchObject({ durableIndex: 2, durableWrite: second, commitIndex: 2 });
+  });
+
+  test("S20: term and entries that are accepted with it are one write", () => {
+    const cluster = new CoreCluster(3);
+    cluster.holdDisk(0);
+    cluster.ask(0, appendEntries({ term: 5, entries: entriesFrom(1, "5") }));
+    expect(cluster.heldWrites(0)).toMatchObject([{ hardState: { term: 5 }, firstIndex: 1 }]);
+  });
+
+  test("mutation 5: whatever was acknowledged or committed is there after a crash of all", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.propose(0, "a", "b");
+    cluster.run(500);
+    for (const n of cluster.all) cluster.crash(n);
+    cluster.mail = [];
+    for (const n of cluster.all) cluster.restart(n);
+    for (const n of cluster.all) expect(cluster.core(n).state.commitIndex).toBe(0);
+    cluster.run(5000);
+    cluster.propose(cluster.leader()!, "c");
+    cluster.run(500);
+    for (const n of cluster.all) expect(cluster.committed(n)).toEqual(["a", "b", "c"]);
+  });
+
+  test("a crash may leave more on the disk than was ever confirmed", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.holdDisk(1);
+    cluster.propose(0, "a");
+    cluster.propose(0, "b");
+    cluster.deliverAll({ with: 1 });
+    cluster.crash(1, 1);
+    cluster.restart(1);
+    expect(cluster.logTerms(1)).toEqual([1]);
+    cluster.run(1000);
+    expect(cluster.committed(1)).toEqual(["a", "b"]);
+  });
+
+  test("leading with unwritten entries of its own, a server that loses them to a crash loses nothing committed", () => {
+    const cluster = new CoreCluster(3);
+    cluster.elect(0);
+    cluster.holdDisk(0);
+    cluster.propose(0, "a");
+    cluster.deliverAll();
+    expect(cluster.commitIndex(0)).toBe(1);
+    cluster.propose(0, "lost");
+    cluster.drop();
+    cluster.crash(0);
+    cluster.restart(0);
+    cluster.run(5000);
+    cluster.propose(cluster.leader()!, "b");
+    cluster.run(500);
+    for (const n of cluster.all) expect(cluster.committed(n)).toEqual(["a", "b"]);
+  });
+});

@@ -1,0 +1,133 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { beforeEach, describe, expect, test } from "vitest";
+
+import type { NodeAnswer } from "../../server/index.js";
+import { kvraft } from "../harness/command-line.js";
+import { freePorts, scratch, TestNodes } from "../harness/nodes.js";
+
+const lists = (nodes: TestNodes): string => nodes.addresses.map(({ id, host, port }) => `${id}=${host}:${port}`).join(",");
+
+describe("commands against a cluster", () => {
+  let nodes: TestNodes;
+  let environment: Record<string, string>;
+  beforeEach(async () => {
+    nodes = await TestNodes.start(3, { groups: ["kv", "other"], timeout: 100 });
+    environment = { KVRAFT_NODES: lists(nodes) };
+  });
+
+  test("get, put, append, del, cas", async () => {
+    const story: [args: string[], code: number, out: string, err?: string][] = [
+      [["get", "k"], 1, "", 'no key "k"\n'],
+      [["get", "k", "--json"], 1, '{"key":"k","value":null,"version":0}\n'],
+      [["put", "k", "a"], 0, "ok\n"],
+      [["append", "k", "b", "--json"], 0, '{"key":"k","ok":true}\n'],
+      [["get", "k"], 0, "ab\n"],
+      [["get", "k", "--json"], 0, '{"key":"k","value":"ab","version":2}\n'],
+      [["get", "k", "--group", "other"], 1, "", 'no key "k"\n'],
+      [["cas", "k", "ab", "c"], 0, "ok, version 3\n"],
+      [["cas", "k", "ab", "d"], 1, "", 'no: the value is "c"\n'],
+      [["cas", "k", "3", "d", "--version"], 0, "ok, version 4\n"],
+      [["cas", "k", "3", "e", "--version", "--json"], 1, '{"key":"k","ok":false,"version":4}\n'],
+      [["cas", "new", "0", "x", "--version"], 0, "ok, version 1\n"],
+      [["cas", "nokey", "x", "y"], 1, "", 'no: there is no key "nokey"\n'],
+      [["del", "k"], 0, "deleted\n"],
+      [["del", "k"], 1, "", 'no key "k"\n'],
+    ];
+    for (const [args, code, out, err = ""] of story) {
+      expect(await kvraft(args, environment), args.join(" ")).toEqual({ code, out, err });
+    }
+  });
+
+  test("status, transfer, snapshot, inspect", async () => {
+    await kvraft(["put", "k", "v"], environment);
+    const leader = await nodes.leader();
+    const target = 1 + (leader.id % 3);
+    expect(await kvraft(["transfer", String(target)], environment)).toEqual({ code: 0, out: `node ${target} leads\n`, err: "" });
+    const taken = await kvraft(["snapshot", String(target), "--json"], environment);
+    expect(taken).toMatchObject({ code: 0, err: "" });
+    expect(JSON.parse(taken.out)).toEqual([{ node: target, index: expect.any(Number) as number }]);
+
+    await nodes.leader("other");
+    const status = await kvraft(["status"], environment);
+    expect(status).toMatchObject({ code: 0, err: "" });
+    expect(status.out.split("\n")[0]).toMatch(/^node +address +group +role +term +leader +commit +applied +log +snapshot +disk +queue$/);
+    expect(status.out.match(/^\d/gm)).toHaveLength(6);
+    expect(status.out).toMatch(/ kv +leader /);
+    await nodes.stop(target);
+    await nodes.leader();
+    const without = await kvraft(["status", "--json", "--timeout", "300"], environment);
+    expect(without.code).toBe(1);
+    const answers = JSON.parse(without.out) as NodeAnswer[];
+    expect(answers.map(({ status: each }) => each === null)).toEqual([1, 2, 3].map((id) => id === target));
+    expect(answers.find(({ id }) => id === target)?.error).toMatch(/no connection .*ECONNREFUSED/);
+
+    const inspected = await kvraft(["inspect", nodes.dataDir]);
+    expect(inspected).toMatchObject({ code: 0, err: "" });
+    expect(inspected.out.match(/^data directory/gm)).toHaveLength(6);
+    expect(inspected.out).toMatch(/snapshot-\d+\.snap +up to entry/);
+    expect(JSON.parse((await kvraft(["inspect", join(nodes.dataDir, "node-1", "kv"), "--json"])).out)).toHaveLength(1);
+  });
+
+  test("refusals", async () => {
+    expect(await kvraft(["get", "k", "--cluster-id", "other"], environment)).toMatchObject({
+      code: 4,
+      err: expect.stringMatching(/refuses: this node belongs to cluster "kvraft".*\[REFUSED\]/) as string,
+    });
+    expect(await kvraft(["get", "k", "--secret", "a secret of many bytes"], environment)).toMatchObject({ code: 4 });
+    expect(await kvraft(["put", "k", "v", "--group", "none"], environment)).toMatchObject({
+      code: 4,
+      err: expect.stringMatching(/no group "none" on this node/) as string,
+    });
+    expect(await kvraft(["transfer", "9"], environment)).toMatchObject({ code: 2 });
+    expect(await kvraft(["snapshot", "9"], environment)).toMatchObject({ code: 2 });
+  });
+});
+
+describe("mistakes", () => {
+  test("no cluster was named", async () => {
+    expect(await kvraft(["get", "k"])).toEqual({
+      code: 2,
+      out: "",
+      err: expect.stringMatching(/which cluster\? Give --nodes .* \[CONFIG\]/) as string,
+    });
+  });
+
+  test("nobody is there", async () => {
+    const [port] = await freePorts(1);
+    const args = ["put", "k", "v", "--nodes", `127.0.0.1:${port}`, "--timeout", "200"];
+    expect(await kvraft(args)).toMatchObject({ code: 3, err: expect.stringMatching(/no node can be reached.*ECONNREFUSED/) as string });
+    const { code, out } = await kvraft([...args, "--json"]);
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toEqual({
+      error: { code: "UNAVAILABLE", message: expect.any(String) as string, maybeApplied: false },
+    });
+  });
+
+  test("no majority: the error says that the write may have happened", async () => {
+    const nodes = await TestNodes.prepare(3);
+    await nodes.start(1);
+    const failed = await kvraft(["put", "k", "v", "--timeout", "200"], { KVRAFT_NODES: lists(nodes) });
+    expect(failed).toMatchObject({ code: 3, err: expect.stringMatching(/put did not finish within 200 ms/) as string });
+  });
+
+  test.each([
+    [["serve"], 2, /nodes is missing/],
+    [["serve", "--nodes", "127.0.0.1:1", "--myid", "2"], 2, /myid must be the id of one of the nodes \(1\)/],
+    [["serve", "--config", "/no/such/file"], 2, /cannot be read/],
+    [["serve", "--nodes", "0.0.0.0:0", "--myid", "1", "--enable-data-persistence", "no"], 2, /without authentication/],
+    [["inspect", "/no/such/dir"], 2, /cannot be read/],
+    [["inspect", "bench"], 2, /holds no data of a node/],
+    [["get"], 1, /missing required argument 'key'/],
+    [["frobnicate"], 1, /unknown command/],
+  ])("%j", async (args, code, message) => {
+    expect(await kvraft(args)).toMatchObject({ code, err: expect.stringMatching(message) as string });
+  });
+
+  test("a configuration file with an unknown setting", async () => {
+    const file = join(scratch(), "node.json");
+    writeFileSync(file, '{"nodes": [{"id": 1, "host": "127.0.0.1", "port": 0}], "myId": 1}');
+    expect(await kvraft(["serve", "--config", file])).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean myid\?/) as string });
+  });
+});

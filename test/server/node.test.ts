@@ -1,0 +1,81 @@
+import { describe, expect, test } from "vitest";
+
+import type { StateMachine } from "../../kvraft/index.js";
+import { connect, startNode } from "../../server/index.js";
+import { scratch, TestNodes } from "../harness/nodes.js";
+
+describe("a node", () => {
+  test("alone: writes, and finds them again after it was closed", async () => {
+    const options = { nodes: [{ id: 1, host: "127.0.0.1", port: 0 }], myid: 1, dataDir: scratch(), timeout: 50 };
+    {
+      await using node = await startNode(options);
+      await node.clerk.put("a", "1");
+      await node.clerk.append("a", "2");
+    }
+    await using node = await startNode(options);
+    expect(await node.clerk.get("a")).toBe("12");
+    expect(node.status().groups["kv"]).toMatchObject({ role: "leader", leader: 1, failure: null });
+  });
+
+  test("three: any of them serves, and the end of the leader is a hand-over", async () => {
+    const nodes = await TestNodes.start(3);
+    await nodes.node(1).clerk.put("k", "v");
+    for (const node of nodes.all) expect(await node.clerk.get("k")).toBe("v");
+    const leader = await nodes.leader();
+    const { term } = leader.status().groups["kv"]!;
+    await nodes.stop(leader.id);
+    const next = await nodes.leader();
+    expect(next.id).not.toBe(leader.id);
+    expect(next.status().groups["kv"]!.term).toBe(term + 1);
+    expect(await next.clerk.get("k")).toBe("v");
+    const again = await nodes.start(leader.id);
+    expect(await again.clerk.get("k")).toBe("v");
+  });
+
+  test("a client in another process", async () => {
+    const nodes = await TestNodes.start(3);
+    await using client = connect({ nodes: nodes.addresses });
+    expect(await client.clerk.putIf("k", "v", 0)).toEqual({ ok: true, version: 1 });
+    expect(await client.clerk.read("k")).toEqual({ value: "v", version: 1 });
+    const answers = await client.status();
+    expect(answers.map(({ id, error }) => [id, error])).toEqual([
+      [1, null],
+      [2, null],
+      [3, null],
+    ]);
+    const leader = await nodes.leader();
+    const target = 1 + (leader.id % 3);
+    expect(await client.transferLeadership(target)).toBe(target);
+    const status = await client.snapshot(target);
+    expect(status.groups["kv"]!.snapshotIndex).toBeGreaterThan(0);
+  });
+});
+
+class Sum implements StateMachine<number, number> {
+  total = 0;
+  apply(command: number): number {
+    this.total += command;
+    return this.total;
+  }
+  snapshot(): Uint8Array {
+    return Buffer.from(String(this.total));
+  }
+  restore(snapshot: Uint8Array): void {
+    this.total = Number(Buffer.from(snapshot).toString());
+  }
+}
+
+test("groups: several logs on one port, also with the user's own state machine", async () => {
+  const nodes = await TestNodes.prepare(3, { groups: ["kv", "locks"] });
+  const sums = [new Sum(), new Sum(), new Sum()];
+  await Promise.all([1, 2, 3].map((id) => nodes.start(id, { stateMachines: { sum: sums[id - 1]! } })));
+  await nodes.node(1).clerk.put("k", "kv");
+  await nodes.node(2).clerkOf("locks").put("k", "locks");
+  expect(await nodes.node(3).clerk.get("k")).toBe("kv");
+  expect(await nodes.node(3).clerkOf("locks").get("k")).toBe("locks");
+  const leader = await nodes.leader("sum");
+  const rsm = leader.rsm<number, number>("sum");
+  expect(await rsm.submit(2)).toBe(2);
+  expect(await rsm.submit(3)).toBe(5);
+  expect(await rsm.read(() => sums[leader.id - 1]!.total)).toBe(5);
+});
