@@ -65,7 +65,7 @@ export function makeHistory(random: Random, workload: Workload): HistoryEvent[] 
   const start = (client: number): void => {
     if (left-- <= 0) return;
     let dice = random.next() * weight;
-    const f = (menu.find(([, part]) => (dice -= part) < 0) ?? (menu[0] as [HistoryFunction, number]))[0];
+    const f = menu.find(([, part]) => (dice -= part) < 0)?.[0] ?? "get";
     const key = `k${random.int(1, workload.keys)}`;
     const argument = input(client, f, key);
     const token = recorder.invoke(client, f, key, argument);

@@ -18,7 +18,11 @@ const written = (state: State, value: string | null): State =>
   value === null ? null : { value, version: (state?.version ?? 0) + 1 };
 
 /** What the operation leaves behind and answers. */
-export function step(state: State, f: HistoryFunction, input: HistoryValue | undefined): { state: State; output: HistoryValue } {
+export function step(
+  state: State,
+  f: HistoryFunction,
+  input: HistoryValue | undefined,
+): { state: State; output: HistoryValue } {
   const value = state?.value ?? null;
   const version = state?.version ?? 0;
   switch (f) {
@@ -74,7 +78,13 @@ export function bruteForce(history: readonly HistoryEvent[]): boolean {
     return left.some((operation) => {
       if (operation.call > deadline) return false;
       const next = step(state, operation.f, operation.input);
-      return explains(operation, next.output) && solve(left.filter((other) => other !== operation), next.state);
+      return (
+        explains(operation, next.output) &&
+        solve(
+          left.filter((other) => other !== operation),
+          next.state,
+        )
+      );
     });
   };
   return [...calls.values()].every((list) => solve(list, null));
@@ -178,8 +188,10 @@ function mutate(random: Random, history: HistoryEvent[], values: readonly string
   const set = (next: Partial<HistoryEvent>): void => void (history[at] = { ...event, ...next });
   if (event.type !== "ok" && event.type !== "fail") return;
   if (event.f === "cas") set({ type: event.type === "ok" ? "fail" : "ok" });
-  else if (event.f === "get") set({ value: random.next() < 0.2 ? null : value() + (random.next() < 0.4 ? value() : "") });
-  else if (event.f === "read") set({ value: random.next() < 0.2 ? null : { value: value(), version: random.int(1, 4) } });
+  else if (event.f === "get")
+    set({ value: random.next() < 0.2 ? null : value() + (random.next() < 0.4 ? value() : "") });
+  else if (event.f === "read")
+    set({ value: random.next() < 0.2 ? null : { value: value(), version: random.int(1, 4) } });
   else if (event.f === "delete") set({ value: random.next() < 0.5 });
   else if (event.f === "putif") set({ value: { ok: random.next() < 0.5, version: random.int(0, 4) } });
   else if (random.next() < 0.3) set({ type: "fail" });

@@ -52,7 +52,7 @@ export interface CheckResult {
 
 const DEFAULT_MAX_NODES = 5_000_000;
 /** All keys get a small budget first, then a larger one: a key that is easily seen to be wrong is found early. */
-const EARLY_BUDGETS = [5_000, 200_000];
+const EARLY_BUDGETS = [20_000, 400_000];
 
 // Taken when the module is loaded: a simulation forbids the global clock while it runs, also to what it calls.
 const wallNow = performance.now.bind(performance);

@@ -17,7 +17,7 @@ export function parseHistory(text: string): HistoryEvent[] {
   const events: HistoryEvent[] = [];
   const lines: number[] = [];
   let line = 0;
-  for (let start = 0; start < text.length; ) {
+  for (let start = 0; start < text.length;) {
     let end = text.indexOf("\n", start);
     if (end < 0) end = text.length;
     const content = text.slice(start, end).trim();

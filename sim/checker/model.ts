@@ -41,54 +41,62 @@ export interface Step {
   readonly version: number;
 }
 
-type StepFields = Pick<Step, "kind"> & Partial<Pick<Step, "expected" | "value" | "version">>;
-
-function putIf(operation: Operation): StepFields {
-  const { value, version } = operation.input as { value: string; version: number };
-  if (operation.outcome !== "ok") return { kind: PUT_IF, value, version };
-  const output = operation.output as { ok: boolean; version: number };
-  if (output.ok) {
-    return output.version === version + 1
-      ? { kind: PUT_IF, value, version }
-      : { kind: AT_VERSION, version: NO_VERSION };
-  }
-  return { kind: AT_VERSION, version: output.version === version ? NO_VERSION : output.version };
+interface StepFields {
+  readonly expected?: string | null;
+  readonly value?: string | null;
+  readonly version?: number;
 }
 
-function fieldsOf(operation: Operation): StepFields | undefined {
-  const { f, input, output, outcome } = operation;
-  const known = outcome === "ok";
-  if (outcome === "fail" && f !== "cas") return undefined;
-  switch (f) {
-    case "get":
-      return known ? { kind: READ, expected: output as string | null } : undefined;
-    case "read": {
-      if (!known) return undefined;
-      const read = output as { value: string; version: number } | null;
-      return { kind: READ_VERSION, expected: read?.value ?? null, version: read?.version ?? 0 };
-    }
-    case "put":
-      return { kind: WRITE, value: input as string | null };
-    case "append":
-      return { kind: APPEND, value: input as string };
-    case "cas": {
-      const [expected, value] = input as readonly [string | null, string | null];
-      return outcome === "fail" ? { kind: DIFFERS, expected } : { kind: SWAP, expected, value };
-    }
-    case "delete":
-      if (known && output === false) return { kind: READ, expected: null };
-      return known && output === true ? { kind: REMOVE, value: null } : { kind: WRITE, value: null };
-    case "putif":
-      return putIf(operation);
+function makeStep(
+  operation: Operation,
+  kind: number,
+  { expected = null, value = null, version = 0 }: StepFields,
+): Step {
+  const ret = operation.outcome === "ok" || operation.outcome === "fail" ? operation.ret : NEVER;
+  return { operation, kind, call: operation.call, ret, expected, value, version };
+}
+
+function putIf(operation: Operation): Step {
+  const { value, version } = operation.input as { value: string; version: number };
+  if (operation.outcome !== "ok") return makeStep(operation, PUT_IF, { value, version });
+  const output = operation.output as { ok: boolean; version: number };
+  if (!output.ok) {
+    return makeStep(operation, AT_VERSION, { version: output.version === version ? NO_VERSION : output.version });
   }
+  return output.version === version + 1
+    ? makeStep(operation, PUT_IF, { value, version })
+    : makeStep(operation, AT_VERSION, { version: NO_VERSION });
 }
 
 /** The step of an operation; none where it cannot have an effect: it failed, or was a read that nobody saw. */
 export function stepOf(operation: Operation): Step | undefined {
-  const fields = fieldsOf(operation);
-  if (!fields) return undefined;
-  const ret = operation.outcome === "ok" || operation.outcome === "fail" ? operation.ret : NEVER;
-  return { operation, call: operation.call, ret, expected: null, value: null, version: 0, ...fields };
+  const { f, input, output, outcome } = operation;
+  const isKnown = outcome === "ok";
+  if (outcome === "fail" && f !== "cas") return undefined;
+  switch (f) {
+    case "get":
+      return isKnown ? makeStep(operation, READ, { expected: output as string | null }) : undefined;
+    case "read": {
+      if (!isKnown) return undefined;
+      const read = output as { value: string; version: number } | null;
+      return makeStep(operation, READ_VERSION, { expected: read?.value ?? null, version: read?.version ?? 0 });
+    }
+    case "put":
+      return makeStep(operation, WRITE, { value: input as string | null });
+    case "append":
+      return makeStep(operation, APPEND, { value: input as string });
+    case "cas": {
+      const [expected, value] = input as readonly [string | null, string | null];
+      return outcome === "fail"
+        ? makeStep(operation, DIFFERS, { expected })
+        : makeStep(operation, SWAP, { expected, value });
+    }
+    case "delete":
+      if (isKnown && output === false) return makeStep(operation, READ, {});
+      return makeStep(operation, isKnown && output === true ? REMOVE : WRITE, {});
+    case "putif":
+      return putIf(operation);
+  }
 }
 
 /** What a key holds when a search begins. */

@@ -24,13 +24,10 @@ export interface Operation {
 
 /** The order of the list is the order of events, unless the times say otherwise: then they rule, equal ones as listed. */
 function inOrderOfTime(history: readonly HistoryEvent[]): readonly number[] | undefined {
-  for (let i = 1; i < history.length; i++) {
-    if ((history[i] as HistoryEvent).time < (history[i - 1] as HistoryEvent).time) {
-      const time = (i: number): number => (history[i] as HistoryEvent).time;
-      return history.map((_, i) => i).sort((a, b) => time(a) - time(b));
-    }
-  }
-  return undefined;
+  const time = (index: number): number => (history[index] as HistoryEvent).time;
+  const indices = history.map((_, index) => index);
+  if (indices.every((index) => index === 0 || time(index - 1) <= time(index))) return undefined;
+  return indices.sort((a, b) => time(a) - time(b));
 }
 
 function complete(operation: Operation, event: HistoryEvent, position: number, where: string): void {
@@ -79,13 +76,21 @@ export function pairOperations(history: readonly HistoryEvent[], where: (index: 
           `${JSON.stringify(pending.key)} is still open; after an unknown outcome go on under a new process number`,
       );
     }
-    const { process, f, key, value, time } = event;
+    // One shape for all of them, made at once: a history has many.
     const operation: Operation = {
-      ...{ process, f, key, input: value, call: position, ret: NEVER, outcome: "missing" },
-      ...{ output: undefined, callTime: time, returnTime: null },
+      process: event.process,
+      f: event.f,
+      key: event.key,
+      input: event.value,
+      call: position,
+      ret: NEVER,
+      outcome: "missing",
+      output: undefined,
+      callTime: event.time,
+      returnTime: null,
     };
     operations.push(operation);
-    open.set(process, operation);
+    open.set(event.process, operation);
   }
   return operations;
 }

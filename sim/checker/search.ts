@@ -53,7 +53,7 @@ export class Search {
   readonly #readers: Readers | undefined;
   /** Some steps that change the state observe it too. */
   readonly #swaps: boolean;
-  /** No step that must return makes the key absent, so that unseen steps can stand before a removal, too. */
+  /** No lazy step that must return makes the key absent, so that unseen steps may stand before a removal, too. */
   readonly #removalsCover: boolean;
 
   // Choices not tried yet of all configurations on the way here, the next one last, with the states they lead to. A
@@ -79,7 +79,9 @@ export class Search {
     this.#lazy = !problem.states.versioned;
     this.#readers = this.#lazy && !problem.appends ? findReaders(problem) : undefined;
     this.#swaps = problem.kind.some((kind) => kind === SWAP || kind === REMOVE);
-    const deletes = problem.result.some((value, i) => value === ABSENT && problem.kind[i] === WRITE && problem.ret[i] !== NEVER);
+    const deletes = problem.result.some(
+      (value, i) => value === ABSENT && problem.kind[i] === WRITE && problem.ret[i] !== NEVER,
+    );
     this.#removalsCover = !deletes;
     this.#classScan = new Int32Array(problem.classes);
     this.#classReturn = new Int32Array(problem.classes);
@@ -123,6 +125,7 @@ export class Search {
     this.#settle();
   }
 
+  /** Unseen steps may stand before a put, and before a removal, as long as they all leave something to remove. */
   #covers(kind: number): boolean {
     return kind === WRITE || (kind === REMOVE && this.#removalsCover);
   }

@@ -9,6 +9,8 @@ const MOST_SHOWN = 10;
 /** Nodes for one question while shrinking, and for all of them: beyond, what is found so far must do. */
 const NODES_PER_TRIAL = 50_000;
 const NODES_IN_ALL = 500_000;
+/** Nodes for the question whether one operation alone is impossible, with all writes free: each node tries them all. */
+const NODES_ALONE = 200;
 
 const ABSENT_KEY: InitialValue = { value: null, version: 0 };
 
@@ -57,6 +59,10 @@ export class Shrinker {
     const end = this.#firstImpossibleReturn(steps, stuckAt);
     const prefix = cut(steps, end);
     const culprit = prefix.find((step) => step.ret === end) as Step;
+    const writes = prefix.filter((step) => step !== culprit && !isPure(step.kind));
+    if (this.#isImpossible([culprit], writes, ABSENT_KEY, NODES_ALONE)) {
+      return { steps: [culprit], culprit, anchor: undefined, freed: writes.length, omitted: 0 };
+    }
     const anchor = this.#latestAnchor(prefix, culprit);
     const { kept, freed } = anchor
       ? this.#reduce(since(prefix, anchor.step), culprit, anchor.initial)
@@ -69,8 +75,13 @@ export class Shrinker {
     return { steps: shown, culprit, anchor: anchor?.step, freed, omitted };
   }
 
-  #isImpossible(steps: readonly Step[], free: readonly Step[], initial: InitialValue): boolean {
-    const budget = Math.min(NODES_PER_TRIAL, this.#nodesLeft);
+  #isImpossible(
+    steps: readonly Step[],
+    free: readonly Step[],
+    initial: InitialValue,
+    nodes = NODES_PER_TRIAL,
+  ): boolean {
+    const budget = Math.min(nodes, this.#nodesLeft);
     if (budget <= 0) return false;
     const search = new Search(compile(steps, free, initial), new SeededRandom(1));
     const verdict = search.run(budget, this.#isExpired);
@@ -82,8 +93,7 @@ export class Shrinker {
   /** The search may have looked ahead, so steps back from where it was stuck, ever faster, and then bisects. */
   #firstImpossibleReturn(steps: readonly Step[], stuckAt: number): number {
     const returns = steps.flatMap((step) => (step.ret <= stuckAt ? [step.ret] : [])).sort((a, b) => a - b);
-    const isImpossible = (i: number): boolean =>
-      this.#isImpossible(cut(steps, returns[i] as number), [], ABSENT_KEY);
+    const isImpossible = (i: number): boolean => this.#isImpossible(cut(steps, returns[i] as number), [], ABSENT_KEY);
     let bad = returns.length - 1;
     let good = -1;
     for (let stride = 1; good < bad - 1; stride *= 2) {
@@ -129,7 +139,7 @@ export class Shrinker {
     for (let piece = kept.length >> 1; ; piece >>= 1) {
       piece = Math.max(1, piece);
       const before = kept.length;
-      for (let start = 0; start < kept.length; ) {
+      for (let start = 0; start < kept.length;) {
         const isKept = (step: Step, i: number): boolean => i < start || i >= start + piece || step === culprit;
         const rest = kept.filter(isKept);
         const removed = kept.filter((step, i) => !isKept(step, i));

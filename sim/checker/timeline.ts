@@ -68,12 +68,14 @@ export function explain(key: string, example: Counterexample): string {
   const { anchor, culprit } = example;
   const labels = operations.map((operation) => [`process ${operation.process}`, describe(operation)] as const);
   const width = (column: 0 | 1): number => Math.max(...labels.map((label) => label[column].length));
-  const lines = bars(operations).map((bar, i) => {
+  const drawn = bars(operations);
+  const longest = Math.max(...drawn.map((bar) => bar.length));
+  const lines = drawn.map((bar, i) => {
     const [who, what] = labels[i] as readonly [string, string];
     const operation = operations[i] as Operation;
     const note =
       operation === culprit.operation ? "   <- fits nowhere" : operation === anchor?.operation ? "   <- from here" : "";
-    return `  ${who.padEnd(width(0))}  ${what.padEnd(width(1))}  ${bar}${note}`;
+    return `  ${who.padEnd(width(0))}  ${what.padEnd(width(1))}  ${bar.padEnd(longest)}${note}`.trimEnd();
   });
   const from = milliseconds(Math.min(...operations.map((operation) => operation.callTime)));
   const to = milliseconds(culprit.operation.returnTime as number);
