@@ -18,7 +18,8 @@ const MAX_SHOWN_LENGTH = 60;
 export function mustBe(field: string, expected: string, value: unknown): ConfigError {
   const shown = value === undefined ? "missing" : (JSON.stringify(value) ?? String(value));
   const found = shown.length > MAX_SHOWN_LENGTH ? `${shown.slice(0, MAX_SHOWN_LENGTH)}...` : shown;
-  const message = value === undefined ? `${field} is missing; it must be ${expected}` : `${field} must be ${expected}, not ${found}`;
+  const message =
+    value === undefined ? `${field} is missing; it must be ${expected}` : `${field} must be ${expected}, not ${found}`;
   return new ConfigError(field, message);
 }
 
@@ -43,7 +44,8 @@ const MAX_NAME_LENGTH = 64;
 
 /** Names of groups and clusters: they go into paths, routes and labels. */
 export const name: Check<string> = (value, field) => {
-  if (typeof value === "string" && value.length <= MAX_NAME_LENGTH && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value)) return value;
+  if (typeof value === "string" && value.length <= MAX_NAME_LENGTH && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value))
+    return value;
   throw mustBe(field, `a name of 1 to ${MAX_NAME_LENGTH} letters, digits, ".", "_" and "-"`, value);
 };
 

@@ -20,7 +20,10 @@ export function readConfigFile(path: string): RawConfig {
   try {
     content = readFileSync(path, "utf8");
   } catch (cause) {
-    throw new ConfigError("config", `the configuration ${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`);
+    throw new ConfigError(
+      "config",
+      `the configuration ${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`,
+    );
   }
   const errors: ParseError[] = [];
   const value: unknown = parse(content, errors, { allowTrailingComma: true });
@@ -28,7 +31,10 @@ export function readConfigFile(path: string): RawConfig {
   if (first !== undefined) {
     const before = content.slice(0, first.offset).split("\n");
     const place = `line ${before.length}, column ${(before.at(-1) as string).length + 1}`;
-    throw new ConfigError("config", `${path} is not JSON (with comments) at ${place}: ${printParseErrorCode(first.error)}`);
+    throw new ConfigError(
+      "config",
+      `${path} is not JSON (with comments) at ${place}: ${printParseErrorCode(first.error)}`,
+    );
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw mustBe(path, "an object", value);
   return fromFile(value as Record<string, unknown>, dirname(path));
@@ -77,7 +83,12 @@ function asNodes(value: string): unknown {
   });
 }
 
-function setting(path: string, argument: string | undefined, toValue: TextSetting["toValue"], description: string): TextSetting {
+function setting(
+  path: string,
+  argument: string | undefined,
+  toValue: TextSetting["toValue"],
+  description: string,
+): TextSetting {
   const words = path.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replaceAll(".", "-");
   const [first, second] = path.split(".") as [string, string | undefined];
   const put: TextSetting["put"] = (config, value) => {
@@ -109,6 +120,7 @@ export const nodeSettings: readonly TextSetting[] = [
   setting("learningInterval", "ms", asNumber, "how often a leader says that it is there (default timeout/5)"),
   setting("dataDir", "path", asText, 'data goes into <path>/node-<myid>/<group> (default "kvraft-data")'),
   setting("enableDataPersistence", "yes|no", asYesOrNo, "no: keep everything in memory (default yes)"),
+  setting("replaceLostData", undefined, asYesOrNo, "this node's data were lost: get a copy from all the others"),
   setting("groups", "names", asList, 'key/value groups (default "kv")'),
   setting("maxRaftState", "bytes", asNumber, "take a snapshot when the log is so large; -1: never (default 64 MiB)"),
   setting("httpPort", "port", asNumber, "HTTP server for health, status, metrics (default none)"),

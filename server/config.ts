@@ -2,7 +2,19 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 
 import type { Check } from "./checks.js";
-import { checkFields, ConfigError, listOf, mustBe, name, object, oneOf, required, text, whole, yesOrNo } from "./checks.js";
+import {
+  checkFields,
+  ConfigError,
+  listOf,
+  mustBe,
+  name,
+  object,
+  oneOf,
+  required,
+  text,
+  whole,
+  yesOrNo,
+} from "./checks.js";
 
 /** A member of the cluster. Host and port are those under which the others, and clients, reach it. */
 export interface NodeAddress {
@@ -54,6 +66,12 @@ export interface NodeConfig extends ClusterConfig {
   readonly dataDir?: string;
   /** Default true. False keeps everything in memory: for experiments only, see the warning. */
   readonly enableDataPersistence?: boolean;
+  /**
+   * Given once, at the first start with an empty data directory in place of one that was lost: this node gets a copy of
+   * everything, once all other nodes are running and have caught up with each other. Default false: a node whose data are
+   * gone is not let in.
+   */
+  readonly replaceLostData?: boolean;
   /** Names of the key/value groups: independent stores with a log each. The first one is the default. Default ["kv"]. */
   readonly groups?: readonly string[];
   /** A group takes a snapshot when its log has grown to about this many bytes; -1 = never. Default 64 MiB. */
@@ -136,8 +154,10 @@ const groupList: Check<string[]> = (value, field) => {
 };
 
 export function checkGroupName(group: string, field: string, others: readonly string[]): void {
-  if (group === NODE_GROUP) throw new ConfigError(field, `${field} must not be "${NODE_GROUP}", which the node itself uses`);
-  if (others.includes(group)) throw new ConfigError(field, `${field} must be another name: there is a group "${group}" already`);
+  if (group === NODE_GROUP)
+    throw new ConfigError(field, `${field} must not be "${NODE_GROUP}", which the node itself uses`);
+  if (others.includes(group))
+    throw new ConfigError(field, `${field} must be another name: there is a group "${group}" already`);
 }
 
 export const clusterFields = {
@@ -157,6 +177,7 @@ export const nodeConfigFields = {
   learningInterval: whole(1, MAX_TIMEOUT_MS, "milliseconds"),
   dataDir: text,
   enableDataPersistence: yesOrNo,
+  replaceLostData: yesOrNo,
   groups: groupList,
   maxRaftState,
   httpPort: port,
@@ -183,6 +204,7 @@ export interface ResolvedNode extends ResolvedCluster {
   readonly learningInterval: number;
   readonly dataDir: string;
   readonly enableDataPersistence: boolean;
+  readonly replaceLostData: boolean;
   readonly groups: readonly string[];
   readonly maxRaftState: number;
   readonly http: { readonly host: string; readonly port: number } | undefined;
@@ -230,6 +252,7 @@ export function resolveNode(values: object): ResolvedNode {
     learningInterval,
     dataDir: resolve(config.dataDir ?? DEFAULT_DATA_DIR),
     enableDataPersistence: config.enableDataPersistence ?? true,
+    replaceLostData: config.replaceLostData ?? false,
     groups: config.groups ?? [DEFAULT_GROUP],
     maxRaftState: config.maxRaftState ?? 64 * MIB,
     http: httpOf(config),
@@ -238,7 +261,11 @@ export function resolveNode(values: object): ResolvedNode {
   };
 }
 
-function httpOf(config: { httpHost?: string; httpPort?: number; allowUnauthenticated?: boolean }): ResolvedNode["http"] {
+function httpOf(config: {
+  httpHost?: string;
+  httpPort?: number;
+  allowUnauthenticated?: boolean;
+}): ResolvedNode["http"] {
   const { httpHost: host = "127.0.0.1", httpPort, allowUnauthenticated = false } = config;
   if (httpPort === undefined) {
     if (config.httpHost !== undefined) throw mustBe("httpPort", "a port number, because httpHost is given", undefined);
@@ -257,7 +284,8 @@ function secretOf(value: ClusterConfig["secret"], file: string | undefined): Res
   if (file === undefined) return value;
   if (value !== undefined) throw new ConfigError("secretFile", "secret and secretFile are both given; leave one out");
   const found = readFile(file, "secretFile").trim();
-  if (found === "") throw new ConfigError("secretFile", `secretFile ${file} is empty; make one with: openssl rand -hex 32`);
+  if (found === "")
+    throw new ConfigError("secretFile", `secretFile ${file} is empty; make one with: openssl rand -hex 32`);
   return found;
 }
 
@@ -277,6 +305,9 @@ function readFile(path: string, field: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (cause) {
-    throw new ConfigError(field, `${field}: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`);
+    throw new ConfigError(
+      field,
+      `${field}: ${path} cannot be read (${(cause as NodeJS.ErrnoException).code ?? String(cause)})`,
+    );
   }
 }

@@ -109,12 +109,20 @@ export class KvClient implements AsyncDisposable {
    * of the new leader.
    * @throws RequestRefusedError with the leader's code; UnavailableError; TimeoutError
    */
-  async transferLeadership(target?: number, { timeoutMs = DEFAULT_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<number> {
+  async transferLeadership(
+    target?: number,
+    { timeoutMs = DEFAULT_TIMEOUT_MS }: { timeoutMs?: number } = {},
+  ): Promise<number> {
     const { clock } = this.#runtime;
     const deadline = clock.now() + timeoutMs;
     const before = await this.#leader(deadline, null);
     if (target === before) return before;
-    const reply = await this.#ask(this.#endOf(before), "Transfer", [this.#group, target ?? null], deadline - clock.now());
+    const reply = await this.#ask(
+      this.#endOf(before),
+      "Transfer",
+      [this.#group, target ?? null],
+      deadline - clock.now(),
+    );
     statusOf(reply);
     return this.#leader(deadline, before);
   }
@@ -155,7 +163,8 @@ export class KvClient implements AsyncDisposable {
     const { clock } = this.#runtime;
     for (;;) {
       const left = deadline - clock.now();
-      if (left <= 0) throw new UnavailableError(`no ${not === null ? "" : "new "}leader was found in time. ${this.whyNot()}`);
+      if (left <= 0)
+        throw new UnavailableError(`no ${not === null ? "" : "new "}leader was found in time. ${this.whyNot()}`);
       const answers = await this.status({ timeoutMs: Math.min(left, DEFAULT_TIMEOUT_MS / 5) });
       for (const { id, status } of answers) {
         const group = status?.groups[this.#group];

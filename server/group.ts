@@ -1,17 +1,18 @@
 import { join } from "node:path";
 
-import type { Runtime, TimerHandle } from "../runtime/index.js";
+import type { Disk, Runtime, TimerHandle } from "../runtime/index.js";
 import { makeService, Server } from "../labrpc/index.js";
 import type { ClientEnd, Service } from "../labrpc/index.js";
 import { Persister } from "../raft/index.js";
 import type { Raft, RaftConfig, StorageWrite } from "../raft/index.js";
 import { OpKind, startKVServer, startRsm } from "../kvraft/index.js";
 import type { KVServer, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
+import type { Gate } from "./admission.js";
 import { LocalEnd } from "./local-end.js";
 import { GroupWatch, TimedDisk } from "./observer.js";
 import type { GroupObserver } from "./observer.js";
 import type { GroupStatus } from "./status.js";
-import { nodeDisk, openStorage } from "./storage/index.js";
+import { openStorage } from "./storage/index.js";
 import type { DurableStorage, RecoveryReport } from "./storage/index.js";
 import type { Logger } from "./transport/index.js";
 
@@ -31,9 +32,12 @@ export interface GroupOptions {
   readonly maxRaftState: number;
   /** Null: keep everything in memory. */
   readonly dir: string | null;
+  readonly disk: Disk;
   /** Absent: the key/value store. */
   readonly stateMachine: AnyStateMachine | undefined;
   readonly observer: GroupObserver | undefined;
+  /** Between this node's Raft and the others. */
+  readonly gate: Gate;
   readonly logger: Logger;
   readonly listener: GroupListener;
 }
@@ -65,6 +69,7 @@ export class Group {
   #term = 0;
   /** The last term in which this node stood for election. */
   #electionTerm = 0;
+  #isGivingWay = false;
   #diskTimer: TimerHandle | undefined;
 
   /** Opens the group's storage and starts it. @throws what openStorage throws; StateMachineError */
@@ -75,7 +80,7 @@ export class Group {
     const durable = await openStorage({
       dir: options.dir,
       runtime,
-      ...(observer && { disk: new TimedDisk(nodeDisk, runtime.clock, observer) }),
+      disk: observer === undefined ? options.disk : new TimedDisk(options.disk, runtime.clock, observer),
       onHealth: (health) => {
         if (health.state === "ok") logger.info({ group: name }, "the disk has space again");
         else logger.error({ group: name, err: health.error }, `the disk is ${health.state}`);
@@ -95,7 +100,7 @@ export class Group {
   }
 
   private constructor(options: GroupOptions, durable: DurableStorage | null) {
-    const { name, ends, me, runtime, config, maxRaftState, stateMachine, observer } = options;
+    const { name, ends, gate, me, runtime, config, maxRaftState, stateMachine, observer } = options;
     this.name = name;
     this.#options = options;
     this.#durable = durable;
@@ -104,7 +109,7 @@ export class Group {
     const watch = observer && new GroupWatch(runtime.clock, observer);
     const storage = this.#withEvents(durable ?? (this.#memory as Persister));
     const common = {
-      servers: ends.map((end) => end ?? this.localEnd),
+      servers: ends.map((end) => (end === null ? this.localEnd : gate.end(end))),
       me,
       persister: watch?.storage(storage) ?? storage,
       maxRaftState,
@@ -123,7 +128,7 @@ export class Group {
       this.rsm = started.rsm;
       this.raft = started.raft;
     }
-    this.servers.peer.addService(this.raft.service);
+    this.servers.peer.addService(gate.service(this.raft.service));
     this.raft.onStateChange(() => this.#onStateChange());
     if (durable !== null) this.#watchDisk(durable);
   }
@@ -143,10 +148,14 @@ export class Group {
 
   /** Hands leadership over, or just gives it up where nobody can take it. Does nothing where this node does not lead. */
   giveWay(): void {
-    if (!this.isLeader) return;
+    if (!this.isLeader || this.#isGivingWay) return;
+    this.#isGivingWay = true;
     this.raft
       .transferLeadership(undefined, { timeoutMs: this.#options.config.electionTimeoutMaxMs })
-      .catch(() => this.raft.stepDown());
+      .catch(() => this.raft.stepDown())
+      .finally(() => {
+        this.#isGivingWay = false;
+      });
   }
 
   status(): GroupStatus {
@@ -177,6 +186,13 @@ export class Group {
       },
       store: store === undefined ? null : { keys: store.keys, revision: store.revision, sessions: store.sessions },
     };
+  }
+
+  /** Takes part in nothing any more; `error` says why. */
+  fail(error: Error): void {
+    if (this.failure !== null) return;
+    this.raft.kill();
+    this.#onFailure(error);
   }
 
   /** Stops at once; what was acknowledged is kept. Ends when the storage is closed. */

@@ -1,6 +1,14 @@
+export { DataLostError } from "./admission.js";
 export { ConfigError } from "./checks.js";
 export type { ClusterConfig, LogLevel, NodeAddress, NodeConfig, TlsConfig } from "./config.js";
-export { connect, KvClient, RequestRefusedError, UnavailableError, type ClientOptions, type NodeAnswer } from "./connect.js";
+export {
+  connect,
+  KvClient,
+  RequestRefusedError,
+  UnavailableError,
+  type ClientOptions,
+  type NodeAnswer,
+} from "./connect.js";
 export { WrongDirectoryError } from "./identity.js";
 export { KvNode, startNode, type NodeEvents, type NodeOptions } from "./node.js";
 export type { GroupStatus, NodeStatus, PeerStatus } from "./status.js";

@@ -23,7 +23,10 @@ const GROUP_FIGURES: Readonly<Record<string, readonly [help: string, figure: Fig
   kvraft_snapshot_index: ["index up to which the snapshot reaches", (group) => group.snapshotIndex],
   kvraft_snapshot_bytes: ["size of the snapshot", (group) => group.snapshotBytes],
   kvraft_disk_waiting_writes: ["writes that are not durable yet", (group) => group.disk?.waitingWrites ?? null],
-  kvraft_disk_oldest_wait_seconds: ["age of the oldest of them", (group) => group.disk && group.disk.oldestWaitMs / 1000],
+  kvraft_disk_oldest_wait_seconds: [
+    "age of the oldest of them",
+    (group) => group.disk && group.disk.oldestWaitMs / 1000,
+  ],
   kvraft_disk_ok: ["1 while the disk takes writes", (group) => group.disk && (group.disk.health === "ok" ? 1 : 0)],
   kvraft_keys: ["keys in the store", (group) => group.store?.keys ?? null],
   kvraft_sessions: ["client sessions", (group) => group.store?.sessions ?? null],
@@ -34,12 +37,23 @@ export class NodeMetrics {
   readonly #registry = new Registry();
   readonly #elections = this.#counter("kvraft_elections_total", "how often the node stood for election", ["group"]);
   readonly #leaders = this.#counter("kvraft_leader_changes_total", "how often another leader became known", ["group"]);
-  readonly #snapshots = this.#counter("kvraft_snapshots_total", "snapshots taken here or received", ["group", "origin"]);
+  readonly #snapshots = this.#counter("kvraft_snapshots_total", "snapshots taken here or received", [
+    "group",
+    "origin",
+  ]);
   readonly #sync = this.#histogram("kvraft_sync_seconds", "one sync of a file", ["group"]);
   readonly #append = this.#histogram("kvraft_append_seconds", "from Raft's wish to durable", ["group"]);
   readonly #commit = this.#histogram("kvraft_commit_seconds", "from Raft's wish to store to committed", ["group"]);
-  readonly #apply = this.#histogram("kvraft_apply_seconds", "one command in the state machine", ["group"], SHORT_SECONDS);
-  readonly #request = this.#histogram("kvraft_request_seconds", "a client's request until its reply", ["group", "kind"]);
+  readonly #apply = this.#histogram(
+    "kvraft_apply_seconds",
+    "one command in the state machine",
+    ["group"],
+    SHORT_SECONDS,
+  );
+  readonly #request = this.#histogram("kvraft_request_seconds", "a client's request until its reply", [
+    "group",
+    "kind",
+  ]);
   readonly #snapshot = this.#histogram("kvraft_snapshot_seconds", "the making of a snapshot", ["group"]);
 
   constructor(status: () => NodeStatus) {

@@ -1,11 +1,14 @@
 import { EventEmitter } from "node:events";
 
 import { InvalidArgumentError, KvraftError, realRuntime } from "../runtime/index.js";
-import type { CallOptions, Runtime } from "../runtime/index.js";
+import type { CallOptions, Disk, Runtime } from "../runtime/index.js";
 import { Server } from "../labrpc/index.js";
-import { makeClerk } from "../kvraft/index.js";
+import { ClosedError, makeClerk } from "../kvraft/index.js";
 import type { Clerk, Rsm } from "../kvraft/index.js";
-import { makeNodeService } from "./admin.js";
+import { makeNodeService, makePeerService, NODE_SERVICE, PEER_SERVICE } from "./admin.js";
+import type { AdminReply, MeetReply, NodeActions } from "./admin.js";
+import { Gate, introduce, seekAdmission } from "./admission.js";
+import type { AdmissionOptions } from "./admission.js";
 import { ConfigError, name as checkName } from "./checks.js";
 import { checkGroupName, NODE_GROUP, resolveNode } from "./config.js";
 import type { NodeConfig, ResolvedNode } from "./config.js";
@@ -13,11 +16,13 @@ import { Group, groupDirectory } from "./group.js";
 import type { AnyStateMachine, GroupListener } from "./group.js";
 import { serveHttp } from "./http.js";
 import type { HttpServer } from "./http.js";
-import { checkIdentity } from "./identity.js";
+import { Identity } from "./identity.js";
 import { NodeMetrics } from "./metrics.js";
-import type { NodeStatus, PeerStatus } from "./status.js";
-import { connectTo, listen, silentLogger } from "./transport/index.js";
-import type { Logger, TcpEnd, TransportLimits, TransportServer } from "./transport/index.js";
+import { addressText, Peers } from "./peers.js";
+import type { NodeStatus } from "./status.js";
+import { nodeDisk } from "./storage/index.js";
+import { listen, silentLogger } from "./transport/index.js";
+import type { Logger, TransportLimits, TransportServer } from "./transport/index.js";
 
 /** The settings of a configuration file, and what only a program can give. */
 export interface NodeOptions extends NodeConfig {
@@ -28,6 +33,8 @@ export interface NodeOptions extends NodeConfig {
   /** Of pino's shape. Default: silence. */
   readonly logger?: Logger;
   readonly runtime?: Runtime;
+  /** Default: the file system of this machine. */
+  readonly disk?: Disk;
   readonly limits?: Partial<TransportLimits>;
 }
 
@@ -36,8 +43,11 @@ export interface NodeEvents {
   leader: [{ group: string; leader: number | null; term: number }];
   /** A group has a new snapshot: its own (`isInstalled` false), or the leader's. */
   snapshot: [{ group: string; index: number; bytes: number; isInstalled: boolean }];
-  /** A group has stopped: its disk failed, its state machine threw. The other groups go on. */
-  error: [Error & { group?: string }];
+  /**
+   * A group has stopped: its disk failed, its state machine threw, its data were lost. The other groups go on. As Node
+   * has it, an error that nobody listens to ends the process.
+   */
+  error: [error: Error, group: string];
 }
 
 const DRAIN_PART = 0.3;
@@ -50,13 +60,16 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   readonly #runtime: Runtime;
   readonly #logger: Logger;
   readonly #limits: Partial<TransportLimits> | undefined;
+  readonly #disk: Disk;
   readonly #startedAt: number;
   readonly #groups = new Map<string, Group>();
-  /** By the node's number in Raft; null for this one. */
-  readonly #peers: (TcpEnd | null)[] = [];
-  readonly #ends: TcpEnd[] = [];
+  #peers: Peers | undefined;
   readonly #clerks = new Map<string, Clerk>();
   readonly #metrics: NodeMetrics | undefined;
+  readonly #identity: Identity;
+  readonly #gate: Gate;
+  /** Aborted by close(). */
+  readonly #ending = new AbortController();
   #transport: TransportServer | undefined;
   #http: HttpServer | undefined;
   #closing: Promise<void> | undefined;
@@ -69,7 +82,10 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     this.#runtime = options.runtime ?? realRuntime();
     this.#logger = options.logger ?? silentLogger;
     this.#limits = options.limits;
+    this.#disk = options.disk ?? nodeDisk;
     this.#startedAt = this.#runtime.clock.now();
+    this.#identity = new Identity(config);
+    this.#gate = new Gate(this.#identity.isAdmitted);
     if (options.measure ?? config.http !== undefined) this.#metrics = new NodeMetrics(() => this.status());
   }
 
@@ -95,8 +111,9 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     const known = this.#clerks.get(group);
     if (known !== undefined) return known;
     const { kv, localEnd } = this.#group(group);
+    if (this.#closing !== undefined) throw new ClosedError();
     if (kv === null) throw new InvalidArgumentError(`group "${group}" is no key/value group; use rsm("${group}")`);
-    const others = this.#peers.filter((end) => end !== null).map((end) => this.#endOf(end, group));
+    const others = (this.#peers as Peers).endsOf(group).filter((end) => end !== null);
     const clerk = makeClerk([localEnd, ...others], { runtime: this.#runtime });
     this.#clerks.set(group, clerk);
     return clerk;
@@ -120,14 +137,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   status(): NodeStatus {
     const { clusterId, enableDataPersistence, me, nodes } = this.#config;
     const transport = this.#started();
-    const peers: PeerStatus[] = [];
-    for (const [i, end] of this.#peers.entries()) {
-      if (end === null) continue;
-      const { status, error, inFlight, queuedBytes } = end.state();
-      const { id, host, port } = nodes[i] as { id: number; host: string; port: number };
-      const address = addressText({ host, port });
-      peers.push({ id, address, connection: status, error: error?.message ?? null, inFlight, queuedBytes });
-    }
+    const peers = (this.#peers as Peers).status();
     const connections = transport.connections();
     const queued = [...peers, ...connections].reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
     return {
@@ -139,6 +149,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       pid: process.pid,
       uptimeMs: Math.round(this.#runtime.clock.now() - this.#startedAt),
       persistent: enableDataPersistence,
+      isAdmitted: this.#gate.isOpen,
       isClosing: this.#closing !== undefined,
       groups: Object.fromEntries([...this.#groups].map(([group, each]) => [group, each.status()])),
       peers,
@@ -188,9 +199,8 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   async start(stateMachines: Readonly<Record<string, AnyStateMachine>>): Promise<this> {
     const config = this.#config;
     try {
-      if (config.enableDataPersistence) checkIdentity(config);
-      else this.#warnOfLoss();
-      this.#connect();
+      if (!config.enableDataPersistence) this.#warnOfLoss();
+      this.#peers = new Peers(config, this.#runtime, this.#logger, this.#limits);
       const names = [...config.groups, ...Object.keys(stateMachines)];
       // All of them are waited for, also where one fails: what has opened must be closed again.
       const opened = await Promise.allSettled(names.map((group) => this.#open(group, stateMachines[group])));
@@ -205,6 +215,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       await this.#stop(0);
       throw error;
     }
+    if (config.enableDataPersistence && config.nodes.length > 1) void this.#join();
     const address = addressText(this.address);
     this.#logger.info({ node: this.id, address, groups: [...this.#groups.keys()] }, "the node has started");
     return this;
@@ -220,67 +231,69 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     );
   }
 
-  #connect(): void {
-    const { nodes, me, myid, clusterId, secret, tls } = this.#config;
-    for (const [i, { id, host, port }] of nodes.entries()) {
-      if (i === me) {
-        this.#peers.push(null);
-        continue;
-      }
-      const end = connectTo({
-        runtime: this.#runtime,
-        host,
-        port,
-        clusterId,
-        as: { nodeId: String(myid) },
-        expectNodeId: String(id),
-        group: NODE_GROUP,
-        logger: this.#logger,
-        ...(tls && { tls }),
-        ...(secret !== undefined && { secret }),
-        ...(this.#limits && { limits: this.#limits }),
-      });
-      this.#peers.push(end);
-      this.#ends.push(end);
-    }
-  }
-
-  #endOf(end: TcpEnd, group: string): TcpEnd {
-    const other = end.forGroup(group);
-    this.#ends.push(other);
-    return other;
-  }
-
   async #open(group: string, stateMachine: AnyStateMachine | undefined): Promise<void> {
     const { nodes, me, myid, timeout, learningInterval, maxRaftState, dataDir, enableDataPersistence } = this.#config;
     const opened = await Group.open({
       name: group,
       ids: nodes.map(({ id }) => id),
       me,
-      ends: this.#peers.map((end) => end && this.#endOf(end, group)),
+      ends: (this.#peers as Peers).endsOf(group),
       runtime: this.#runtime,
       config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
       maxRaftState,
       dir: enableDataPersistence ? groupDirectory(dataDir, myid, group) : null,
+      disk: this.#disk,
       stateMachine,
       observer: this.#metrics?.observerOf(group),
+      gate: this.#gate,
       logger: this.#logger,
       listener: this.#listener,
     });
     this.#groups.set(group, opened);
   }
 
+  /** In the background: who starts a cluster node by node must not wait for the next one. */
+  async #join(): Promise<void> {
+    const { myid, replaceLostData: replace } = this.#config;
+    const peers = this.#peers as Peers;
+    const options: AdmissionOptions = {
+      identity: this.#identity,
+      myid,
+      replace,
+      peers: peers.ids.map((id) => ({
+        id,
+        meet: (isReplacing) => peers.ask(id, `${PEER_SERVICE}.Meet`, [myid, this.#identity.incarnation, isReplacing]),
+      })),
+      statusOf: async (id) => {
+        const reply = await peers.ask<AdminReply>(id, `${NODE_SERVICE}.Status`, []);
+        return reply?.ok ? reply.status : null;
+      },
+      transfer: (id, group, target) => peers.ask(id, `${NODE_SERVICE}.Transfer`, [group, target]),
+      clock: this.#runtime.clock,
+      logger: this.#logger,
+      signal: this.#ending.signal,
+    };
+    try {
+      if (this.#identity.isAdmitted) await introduce(options);
+      else await seekAdmission(options);
+      this.#gate.isOpen = this.#identity.isAdmitted;
+    } catch (error) {
+      for (const group of this.#groups.values()) group.fail(error as Error);
+    }
+  }
+
   #listen(): Promise<TransportServer> {
     const { bind, nodes, me, clusterId, myid, secret, tls, allowUnauthenticated } = this.#config;
-    const node = new Server();
-    node.addService(
-      makeNodeService({
-        status: () => this.status(),
-        leaderOf: (group) => this.leaderOf(group),
-        transfer: (group, target) => this.transferLeadership(group, target ?? undefined),
-        snapshot: (group) => this.snapshot(group),
-      }),
-    );
+    const node = { peer: new Server(), client: new Server() };
+    const actions: NodeActions = {
+      status: () => this.status(),
+      leaderOf: (group) => this.leaderOf(group),
+      transfer: (group, target) => this.transferLeadership(group, target ?? undefined),
+      snapshot: (group) => this.snapshot(group),
+      meet: (id, incarnation, replace) => this.#meet(id, incarnation, replace),
+    };
+    for (const server of [node.peer, node.client]) server.addService(makeNodeService(actions));
+    node.peer.addService(makePeerService(actions));
     const groups = [...this.#groups].map(([group, { servers }]) => [group, servers] as const);
     const { host, port } = nodes[me] as { host: string; port: number };
     return listen({
@@ -296,6 +309,18 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       ...(secret !== undefined && { secret }),
       ...(this.#limits && { limits: this.#limits }),
     });
+  }
+
+  #meet(id: number, incarnation: string, replace: boolean): MeetReply {
+    const { nodes, myid } = this.#config;
+    if (id === myid || !nodes.some((node) => node.id === id)) {
+      throw new InvalidArgumentError(`node ${id} is none of the others of node ${myid}`);
+    }
+    const known = this.#identity.meet(id, incarnation, replace);
+    if (known.incarnation !== incarnation) {
+      this.#logger.error({ id }, `node ${id} has come with other data than before: it must not vote`);
+    }
+    return { incarnation: this.#identity.incarnation, known };
   }
 
   readonly #listener: GroupListener = {
@@ -315,7 +340,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     },
     onFailure: (group, error) => {
       this.#logger.error({ group, err: error }, "a group has stopped");
-      this.#tell(() => this.emit("error", Object.assign(error, { group })));
+      this.#tell(() => this.emit("error", error, group));
     },
   };
 
@@ -340,9 +365,12 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
 
   async #close(timeoutMs: number): Promise<void> {
     this.#logger.info({ node: this.id }, "the node is closing");
+    this.#ending.abort();
     const { clock } = this.#runtime;
     const end = clock.now() + timeoutMs;
-    await Promise.all([...this.#clerks.values()].map((clerk) => closeQuietly(clerk, Math.min(timeoutMs, CLERK_CLOSE_MS))));
+    await Promise.all(
+      [...this.#clerks.values()].map((clerk) => closeQuietly(clerk, Math.min(timeoutMs, CLERK_CLOSE_MS))),
+    );
     const left = (): number => Math.max(0, end - clock.now());
     const handOverMs = Math.min(left() * (1 - DRAIN_PART), 2 * this.#config.timeout);
     await Promise.all([...this.#groups.values()].map((group) => this.#handOver(group, handOverMs)));
@@ -365,7 +393,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     await this.#transport?.close({ timeoutMs: drainMs });
     await this.#http?.close();
     const results = await Promise.allSettled([...this.#groups.values()].map((group) => group.close()));
-    await Promise.all(this.#ends.map((end) => end.close()));
+    await this.#peers?.close();
     throwFirst(results);
   }
 }
@@ -383,10 +411,6 @@ async function closeQuietly(clerk: Clerk, timeoutMs: number): Promise<void> {
   }
 }
 
-function addressText({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 /**
  * Starts one node of a cluster in this process: opens its data, connects to the other nodes, listens. It does not wait
  * for the others: calls do.
@@ -395,7 +419,7 @@ function addressText({ host, port }: { host: string; port: number }): string {
  * FormatTooNewError (FORMAT_TOO_NEW), DiskFullError (DISK_FULL), DiskFailedError (DISK_FAILED).
  */
 export async function startNode(options: NodeOptions): Promise<KvNode> {
-  const { stateMachines = {}, measure: _m, logger: _l, runtime: _r, limits: _t, ...settings } = options;
+  const { stateMachines = {}, measure: _m, logger: _l, runtime: _r, disk: _d, limits: _t, ...settings } = options;
   const config = resolveNode(settings);
   for (const group of Object.keys(stateMachines)) {
     checkName(group, `stateMachines: group`);

@@ -52,6 +52,8 @@ export interface NodeStatus {
   readonly pid: number;
   readonly uptimeMs: number;
   readonly persistent: boolean;
+  /** Whether it may take part in elections: false until it knows that its data directory is new, not lost. */
+  readonly isAdmitted: boolean;
   readonly isClosing: boolean;
   readonly groups: Readonly<Record<string, GroupStatus>>;
   readonly peers: readonly PeerStatus[];
@@ -64,6 +66,7 @@ export interface NodeStatus {
 export function notReady(status: NodeStatus): string[] {
   const reasons: string[] = [];
   if (status.isClosing) reasons.push("the node is closing");
+  if (!status.isAdmitted) reasons.push("the node does not know yet whether it may take part");
   for (const [name, group] of Object.entries(status.groups)) {
     if (group.failure !== null) reasons.push(`group ${name} has stopped: ${group.failure}`);
     else if (group.leader === null) reasons.push(`group ${name} knows no leader`);

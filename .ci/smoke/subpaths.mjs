@@ -6,6 +6,7 @@ const promised = {
   "kvraft/labrpc": ["Network", "Server", "makeService", "RemoteError"],
   "kvraft/raft": ["makeRaft", "Persister", "committedIndex", "jointCommittedIndex", "voteResult", "jointVoteResult"],
   "kvraft/kvraft": ["startKVServer", "makeClerk"],
+  "kvraft/server": ["startNode", "connect", "openStorage"],
   "kvraft/sim": ["simulate", "SimulationDeadlock", "checkLinearizable", "realRuntime"],
 };
 
@@ -14,7 +15,9 @@ for (const subpath of Object.keys(manifest.exports)) {
   if (subpath === "./package.json") continue;
   const path = `kvraft${subpath.slice(1)}`;
   const module = await import(path);
-  const missing = (promised[path] ?? [path]).filter((name) => !(name in module));
+  const names = promised[path];
+  if (names === undefined) throw new Error(`say in .ci/smoke/subpaths.mjs what ${path} promises`);
+  const missing = names.filter((name) => !(name in module));
   if (missing.length > 0) throw new Error(`${path} lacks ${missing.join(", ")}`);
   console.log(`${path}: ${Object.keys(module).length} names`);
 }

@@ -29,11 +29,6 @@ export function appendAsLeader(state: RaftState, entries: readonly Entry[]): num
   return firstIndex;
 }
 
-/** Sends what is new to all followers whose window has room. */
-export function replicate(state: RaftState): void {
-  for (const progress of state.followers) sendAppends(state, progress);
-}
-
 /** At heartbeat pace: every follower hears something, and what went unanswered for too long is sent again. */
 export function heartbeat(state: RaftState): void {
   state.heartbeatAt = state.now + state.config.heartbeatMs;

@@ -36,7 +36,12 @@ export function clusterCommand(program: Command, outside: Outside): void {
     .description("run a cluster on this machine: a process a node, started again when one ends, until Ctrl-C")
     .option("--data-dir <path>", "where all of it is kept; a later start goes on with it", DEFAULT_DATA_DIR)
     .option("--size <number>", "how many nodes", wholeNumber(1, MAX_SIZE), 3)
-    .option("--port <port>", "of the first node; the others follow; 0: any free ports", wholeNumber(0, 65_000 - HTTP_OFFSET), 7001)
+    .option(
+      "--port <port>",
+      "of the first node; the others follow; 0: any free ports",
+      wholeNumber(0, 65_000 - HTTP_OFFSET),
+      7001,
+    )
     .addOption(new Option("--log-level <level>", "what the nodes log").choices(LOG_LEVELS).default("info"))
     .option("--json", "print JSON lines")
     .addHelpText("after", EXIT_CODES_HELP);
@@ -65,7 +70,14 @@ async function runCluster(flags: ClusterFlags, outside: Outside): Promise<number
   const supervisors = nodes.map(({ id }) => {
     let isFirst = true;
     return new Supervisor({
-      command: [process.execPath, ...process.execArgv, process.argv[1] as string, "serve", "--config", nodeFile(dataDir, id)],
+      command: [
+        process.execPath,
+        ...process.execArgv,
+        process.argv[1] as string,
+        "serve",
+        "--config",
+        nodeFile(dataDir, id),
+      ],
       hopelessCode: Exit.usage,
       logFile: join(dataDir, `node-${id}.log`),
       onReady: ({ address, http }, pid) => {

@@ -61,7 +61,9 @@ export function operateCommands(program: Command, outside: Outside): void {
     );
   });
 
-  const inspectCommand = program.command("inspect").description("show what a data directory holds, and what is wrong with it");
+  const inspectCommand = program
+    .command("inspect")
+    .description("show what a data directory holds, and what is wrong with it");
   inspectCommand.argument("<dir>", "a data directory, or one of its parts").option("--json", "print JSON");
   inspectCommand.addHelpText("after", EXIT_CODES_HELP);
   inspectCommand.action(async (dir: string) => {
@@ -79,7 +81,20 @@ function isWell({ status }: NodeAnswer): boolean {
   return Object.values(status.groups).every(({ failure, leader }) => failure === null && leader !== null);
 }
 
-const HEADINGS = ["node", "address", "group", "role", "term", "leader", "commit", "applied", "log", "snapshot", "disk", "queue"];
+const HEADINGS = [
+  "node",
+  "address",
+  "group",
+  "role",
+  "term",
+  "leader",
+  "commit",
+  "applied",
+  "log",
+  "snapshot",
+  "disk",
+  "queue",
+];
 
 function describe(answers: readonly NodeAnswer[]): string {
   const rows: string[][] = [HEADINGS];

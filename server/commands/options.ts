@@ -68,7 +68,10 @@ const MAX_TIMEOUT_MS = 3_600_000;
 /** What all commands have that talk to a cluster. */
 export function addClientOptions(command: Command): Command {
   command
-    .option("--config <file>", `a node's configuration, or ${CLUSTER_FILE} (default ./${DEFAULT_DATA_DIR}/${CLUSTER_FILE})`)
+    .option(
+      "--config <file>",
+      `a node's configuration, or ${CLUSTER_FILE} (default ./${DEFAULT_DATA_DIR}/${CLUSTER_FILE})`,
+    )
     .option("--group <name>", "which store", "kv")
     .option("--timeout <ms>", "give up after so long", wholeNumber(1, MAX_TIMEOUT_MS), 5000)
     .option("--json", "print JSON");
@@ -82,11 +85,15 @@ export async function withClient(
   use: (client: KvClient) => Promise<number>,
 ): Promise<number> {
   const given = flagsOf(clusterSettings, flags as unknown as Flags);
-  const path = flags.config ?? environment["KVRAFT_CONFIG"] ?? defaultFile(given["nodes"] ?? environment["KVRAFT_NODES"]);
+  const path =
+    flags.config ?? environment["KVRAFT_CONFIG"] ?? defaultFile(given["nodes"] ?? environment["KVRAFT_NODES"]);
   const file = path === undefined ? {} : clusterPart(readConfigFile(path));
   const config = clusterPart(combine(clusterSettings, { file, environment, flags: given }));
   if (config["nodes"] === undefined) {
-    throw new ConfigError("nodes", "which cluster? Give --nodes host:port,host:port or --config FILE, or start one: kvraft cluster");
+    throw new ConfigError(
+      "nodes",
+      "which cluster? Give --nodes host:port,host:port or --config FILE, or start one: kvraft cluster",
+    );
   }
   // resolveCluster checks it all.
   await using client = connect({ ...(config as unknown as NodeConfig), group: flags.group });

@@ -60,6 +60,7 @@ const EXIT_OF: Readonly<Record<string, number>> = {
   LISTEN_FAILED: Exit.node,
   DIRECTORY_LOCKED: Exit.node,
   WRONG_DIRECTORY: Exit.node,
+  DATA_LOST: Exit.node,
   CORRUPT_LOG: Exit.node,
   FORMAT_TOO_NEW: Exit.node,
   DISK_FULL: Exit.node,

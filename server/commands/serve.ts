@@ -42,7 +42,8 @@ async function serve(
   const { config, unknownVariables } = nodeConfigOf(flags, outside.environment);
   const { myid, logLevel, closeTimeout } = resolveNode(config);
   const logger = jsonLogger(logLevel, { node: myid }, outside.err);
-  for (const variable of unknownVariables) logger.warn({ variable }, `${variable} is in the environment, but no setting`);
+  for (const variable of unknownVariables)
+    logger.warn({ variable }, `${variable} is in the environment, but no setting`);
   // It was checked just now: all that must be there is.
   const node = await startNode({ ...(config as NodeConfig), logger });
   announce(node, flags.json === true, outside);
@@ -65,7 +66,7 @@ async function untilStopped(node: KvNode, closeTimeoutMs: number, logger: Logger
       resolve(false);
     });
     // Without one of its groups a node is of little use; a fresh start recovers from what can be recovered from.
-    node.once("error", () => resolve(true));
+    node.on("error", () => resolve(true));
   });
   // Not cleared: it also ends a process in which something was left open. It does not keep one alive.
   setTimeout(() => {

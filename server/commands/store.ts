@@ -14,8 +14,13 @@ interface Answer {
   readonly isNo?: boolean;
 }
 
-type Action = (client: KvClient, args: readonly string[], limits: { timeoutMs: number }, flags: CasFlags) => Promise<Answer>;
-type CasFlags = ClientFlags & { readonly version?: boolean };
+type Action = (
+  client: KvClient,
+  args: readonly string[],
+  limits: { timeoutMs: number },
+  flags: CasFlags,
+) => Promise<Answer>;
+type CasFlags = ClientFlags & { readonly byVersion?: boolean };
 
 /** get, put, append, del, cas. */
 export function storeCommands(program: Command, outside: Outside): void {
@@ -43,7 +48,7 @@ export function storeCommands(program: Command, outside: Outside): void {
     return { json: { key, existed }, text: existed ? "deleted" : `no key "${key}"`, isNo: !existed };
   });
   add(program, outside, "cas <key> <expected> <value>", "set a key if it has the expected value", compareAndSet).option(
-    "--version",
+    "--by-version",
     "<expected> is the key's version; 0: the key must be absent",
   );
 }
@@ -54,10 +59,15 @@ async function compareAndSet(
   limits: { timeoutMs: number },
   flags: CasFlags,
 ): Promise<Answer> {
-  if (flags.version) {
-    if (!/^\d+$/.test(expected)) throw new ConfigError("expected", `with --version, <expected> must be a whole number, not "${expected}"`);
+  if (flags.byVersion) {
+    if (!/^\d+$/.test(expected))
+      throw new ConfigError("expected", `with --by-version, <expected> must be a whole number, not "${expected}"`);
     const { ok, version } = await clerk.putIf(key, value, Number(expected), limits);
-    return { json: { key, ok, version }, text: ok ? `ok, version ${version}` : `no: its version is ${version}`, isNo: !ok };
+    return {
+      json: { key, ok, version },
+      text: ok ? `ok, version ${version}` : `no: its version is ${version}`,
+      isNo: !ok,
+    };
   }
   for (;;) {
     const found = await clerk.read(key, limits);
@@ -72,7 +82,10 @@ async function compareAndSet(
 }
 
 function add(program: Command, outside: Outside, usage: string, description: string, action: Action): Command {
-  const command = addClientOptions(program.command(usage).description(description)).addHelpText("after", EXIT_CODES_HELP);
+  const command = addClientOptions(program.command(usage).description(description)).addHelpText(
+    "after",
+    EXIT_CODES_HELP,
+  );
   command.action(async () => {
     const flags = command.opts<CasFlags>();
     const limits = { timeoutMs: flags.timeout };

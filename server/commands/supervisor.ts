@@ -93,5 +93,8 @@ export class Supervisor {
 /** What `kvraft` itself says when it cannot go on; not the lines of its log. */
 function lastWords(file: string, start: number): string {
   const lines = readFileSync(file).subarray(start).toString("utf8").trimEnd().split("\n");
-  return lines.filter((line) => !line.startsWith("{")).slice(-LAST_LINES).join("\n");
+  return lines
+    .filter((line) => !line.startsWith("{"))
+    .slice(-LAST_LINES)
+    .join("\n");
 }

@@ -1,6 +1,4 @@
-import { Command, CommanderError } from "commander";
-
-import { clusterCommands } from "../../server/commands/index.js";
+import { main } from "../../server/cli.js";
 
 export interface Outcome {
   readonly code: number;
@@ -9,23 +7,16 @@ export interface Outcome {
 }
 
 /** Runs a command of `kvraft` in this process. */
-export async function kvraft(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+export async function kvraft(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
   const outcome = { code: 0, out: "", err: "" };
-  const program = new Command("kvraft").exitOverride().configureOutput({
-    writeOut: (text) => (outcome.out += text),
-    writeErr: (text) => (outcome.err += text),
-  });
-  clusterCommands(program, {
+  await main(args, {
     environment,
     out: (text) => (outcome.out += text),
     err: (text) => (outcome.err += text),
     setExitCode: (code) => (outcome.code = code),
   });
-  try {
-    await program.parseAsync(args, { from: "user" });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    outcome.code = error.exitCode;
-  }
   return outcome;
 }

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -9,13 +9,7 @@ import { afterAll, beforeAll, onTestFinished } from "vitest";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-const ENTRY = `
-import { Command } from "commander";
-import { clusterCommands } from "./server/commands/index.js";
-const program = new Command("kvraft");
-clusterCommands(program);
-await program.parseAsync();
-`;
+const BUILD_TIMEOUT_MS = 60_000;
 
 /** Builds the program for the tests of a file, and returns where it will be found. */
 export function builtProgram(): { readonly path: string } {
@@ -29,9 +23,8 @@ export function builtProgram(): { readonly path: string } {
     const options = ["-p", "tsconfig.build.json", "--outDir", folder, "--noCheck", "--declaration", "false"];
     const { status, stdout } = spawnSync(process.execPath, [compiler, ...options], { cwd: root, encoding: "utf8" });
     if (status !== 0) throw new Error(`the program does not compile: ${stdout}`);
-    program.path = join(folder, "entry.js");
-    writeFileSync(program.path, ENTRY);
-  });
+    program.path = join(folder, "server", "cli.js");
+  }, BUILD_TIMEOUT_MS);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return program;
 }
@@ -77,7 +70,8 @@ export class Program {
   /** The next line of standard output that fits; those before it are dropped. */
   async event(fits: (event: Json) => boolean): Promise<Json> {
     for (;;) {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) if (fits(next)) return next;
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift())
+        if (fits(next)) return next;
       await this.#more();
     }
   }

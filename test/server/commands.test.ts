@@ -7,7 +7,8 @@ import type { NodeAnswer } from "../../server/index.js";
 import { kvraft } from "../harness/command-line.js";
 import { freePorts, scratch, TestNodes } from "../harness/nodes.js";
 
-const lists = (nodes: TestNodes): string => nodes.addresses.map(({ id, host, port }) => `${id}=${host}:${port}`).join(",");
+const lists = (nodes: TestNodes): string =>
+  nodes.addresses.map(({ id, host, port }) => `${id}=${host}:${port}`).join(",");
 
 describe("commands against a cluster", () => {
   let nodes: TestNodes;
@@ -28,9 +29,9 @@ describe("commands against a cluster", () => {
       [["get", "k", "--group", "other"], 1, "", 'no key "k"\n'],
       [["cas", "k", "ab", "c"], 0, "ok, version 3\n"],
       [["cas", "k", "ab", "d"], 1, "", 'no: the value is "c"\n'],
-      [["cas", "k", "3", "d", "--version"], 0, "ok, version 4\n"],
-      [["cas", "k", "3", "e", "--version", "--json"], 1, '{"key":"k","ok":false,"version":4}\n'],
-      [["cas", "new", "0", "x", "--version"], 0, "ok, version 1\n"],
+      [["cas", "k", "3", "d", "--by-version"], 0, "ok, version 4\n"],
+      [["cas", "k", "3", "e", "--by-version", "--json"], 1, '{"key":"k","ok":false,"version":4}\n'],
+      [["cas", "new", "0", "x", "--by-version"], 0, "ok, version 1\n"],
       [["cas", "nokey", "x", "y"], 1, "", 'no: there is no key "nokey"\n'],
       [["del", "k"], 0, "deleted\n"],
       [["del", "k"], 1, "", 'no key "k"\n'],
@@ -44,7 +45,11 @@ describe("commands against a cluster", () => {
     await kvraft(["put", "k", "v"], environment);
     const leader = await nodes.leader();
     const target = 1 + (leader.id % 3);
-    expect(await kvraft(["transfer", String(target)], environment)).toEqual({ code: 0, out: `node ${target} leads\n`, err: "" });
+    expect(await kvraft(["transfer", String(target)], environment)).toEqual({
+      code: 0,
+      out: `node ${target} leads\n`,
+      err: "",
+    });
     const taken = await kvraft(["snapshot", String(target), "--json"], environment);
     expect(taken).toMatchObject({ code: 0, err: "" });
     expect(JSON.parse(taken.out)).toEqual([{ node: target, index: expect.any(Number) as number }]);
@@ -52,7 +57,9 @@ describe("commands against a cluster", () => {
     await nodes.leader("other");
     const status = await kvraft(["status"], environment);
     expect(status).toMatchObject({ code: 0, err: "" });
-    expect(status.out.split("\n")[0]).toMatch(/^node +address +group +role +term +leader +commit +applied +log +snapshot +disk +queue$/);
+    expect(status.out.split("\n")[0]).toMatch(
+      /^node +address +group +role +term +leader +commit +applied +log +snapshot +disk +queue$/,
+    );
     expect(status.out.match(/^\d/gm)).toHaveLength(6);
     expect(status.out).toMatch(/ kv +leader /);
     await nodes.stop(target);
@@ -97,7 +104,10 @@ describe("mistakes", () => {
   test("nobody is there", async () => {
     const [port] = await freePorts(1);
     const args = ["put", "k", "v", "--nodes", `127.0.0.1:${port}`, "--timeout", "200"];
-    expect(await kvraft(args)).toMatchObject({ code: 3, err: expect.stringMatching(/no node can be reached.*ECONNREFUSED/) as string });
+    expect(await kvraft(args)).toMatchObject({
+      code: 3,
+      err: expect.stringMatching(/no node can be reached.*ECONNREFUSED/) as string,
+    });
     const { code, out } = await kvraft([...args, "--json"]);
     expect(code).toBe(3);
     expect(JSON.parse(out)).toEqual({
@@ -119,8 +129,9 @@ describe("mistakes", () => {
     [["serve", "--nodes", "0.0.0.0:0", "--myid", "1", "--enable-data-persistence", "no"], 2, /without authentication/],
     [["inspect", "/no/such/dir"], 2, /cannot be read/],
     [["inspect", "bench"], 2, /holds no data of a node/],
-    [["get"], 1, /missing required argument 'key'/],
-    [["frobnicate"], 1, /unknown command/],
+    [["get"], 2, /missing required argument 'key'/],
+    [["cluster", "--size", "0"], 2, /It must be a whole number from 1 to 9/],
+    [["frobnicate"], 2, /unknown command/],
   ])("%j", async (args, code, message) => {
     expect(await kvraft(args)).toMatchObject({ code, err: expect.stringMatching(message) as string });
   });
@@ -128,6 +139,9 @@ describe("mistakes", () => {
   test("a configuration file with an unknown setting", async () => {
     const file = join(scratch(), "node.json");
     writeFileSync(file, '{"nodes": [{"id": 1, "host": "127.0.0.1", "port": 0}], "myId": 1}');
-    expect(await kvraft(["serve", "--config", file])).toMatchObject({ code: 2, err: expect.stringMatching(/did you mean myid\?/) as string });
+    expect(await kvraft(["serve", "--config", file])).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/did you mean myid\?/) as string,
+    });
   });
 });

@@ -42,7 +42,10 @@ describe("settings of a node", () => {
   });
 
   test("the order in which the nodes are written does not matter", () => {
-    expect(resolveNode({ nodes: nodes.toReversed(), myid: 3 })).toMatchObject({ me: 1, nodes: resolveNode(good).nodes });
+    expect(resolveNode({ nodes: nodes.toReversed(), myid: 3 })).toMatchObject({
+      me: 1,
+      nodes: resolveNode(good).nodes,
+    });
   });
 
   test.each<[what: object, field: string, message: RegExp]>([
@@ -51,7 +54,11 @@ describe("settings of a node", () => {
     [{ nodes: "x" }, "nodes", /must be a list of \{id, host, port\}, not "x"/],
     [{ nodes: [{ id: 1, host: "h" }] }, "nodes[0].port", /nodes\[0\]\.port is missing/],
     [{ nodes: [{ id: 1, host: "h", port: 70_000 }] }, "nodes[0].port", /from 0 to 65535, not 70000/],
-    [{ nodes: [{ id: 1, host: "h", port: 7, prot: 7 }] }, "nodes[0].prot", /unknown setting nodes\[0\]\.prot; did you mean port\?/],
+    [
+      { nodes: [{ id: 1, host: "h", port: 7, prot: 7 }] },
+      "nodes[0].prot",
+      /unknown setting nodes\[0\]\.prot; did you mean port\?/,
+    ],
     [{ nodes: [nodes[0], { ...nodes[0], port: 1 }] }, "nodes", /nodes\[1\] has the same id 3 as nodes\[0\]/],
     [{ nodes: [nodes[0], { ...nodes[0], id: 1 }] }, "nodes", /the same address 127\.0\.0\.1:7003/],
     [{ nodes: [nodes[0], { id: 1, host: "h", port: 0 }] }, "nodes[1].port", /a port from 1 to 65535, not 0/],
@@ -102,7 +109,15 @@ describe("sources of settings", () => {
   });
 
   test.each([
-    ["KVRAFT_NODES", "127.0.0.1:1,[::1]:2", "nodes", [{ id: 1, host: "127.0.0.1", port: 1 }, { id: 2, host: "::1", port: 2 }]],
+    [
+      "KVRAFT_NODES",
+      "127.0.0.1:1,[::1]:2",
+      "nodes",
+      [
+        { id: 1, host: "127.0.0.1", port: 1 },
+        { id: 2, host: "::1", port: 2 },
+      ],
+    ],
     ["KVRAFT_NODES", "7=a:1", "nodes", [{ id: 7, host: "a", port: 1 }]],
     ["KVRAFT_ENABLE_DATA_PERSISTENCE", "no", "enableDataPersistence", false],
     ["KVRAFT_GROUPS", "a,b", "groups", ["a", "b"]],
@@ -114,10 +129,13 @@ describe("sources of settings", () => {
   });
 
   test("an error names the place where the mistake was made", () => {
-    const message = (sources: Parameters<typeof combine>[1]): string => errorOf(() => combine(settings, sources)).message;
+    const message = (sources: Parameters<typeof combine>[1]): string =>
+      errorOf(() => combine(settings, sources)).message;
     expect(message({ environment: { KVRAFT_MYID: "one" } })).toMatch(/^KVRAFT_MYID: myid must be a whole number/);
     expect(message({ flags: { timeout: "soon" } })).toMatch(/^--timeout: timeout must be a whole number/);
-    expect(message({ environment: { KVRAFT_NODES: "a:1,b" } })).toMatch(/^KVRAFT_NODES: nodes\[1\] must be an object.*not "b"/);
+    expect(message({ environment: { KVRAFT_NODES: "a:1,b" } })).toMatch(
+      /^KVRAFT_NODES: nodes\[1\] must be an object.*not "b"/,
+    );
     expect(message({ file: { myyid: 1 } })).toMatch(/^unknown setting myyid; did you mean myid\?/);
   });
 
@@ -148,7 +166,11 @@ describe("sources of settings", () => {
       }`,
     );
     const values = readConfigFile(file);
-    expect(values).toMatchObject({ myid: 1, dataDir: join(folder, "dataDir"), tls: { caFile: join(folder, "ca.pem") } });
+    expect(values).toMatchObject({
+      myid: 1,
+      dataDir: join(folder, "dataDir"),
+      tls: { caFile: join(folder, "ca.pem") },
+    });
     expect(Object.keys(clusterPart(values))).toEqual(["nodes", "tls"]);
     expect(resolveCluster({ nodes: values["nodes"] }).nodes).toHaveLength(2);
   });

@@ -13,7 +13,10 @@ test("health, readiness, status and metrics", async () => {
   const nodes = await TestNodes.prepare(3, { httpPort: 0 });
   const lonely = await nodes.start(1);
   expect(await get(lonely, "/healthz")).toEqual({ status: 200, text: "ok\n" });
-  expect(await get(lonely, "/readyz")).toEqual({ status: 503, text: "group kv knows no leader\n" });
+  expect(await get(lonely, "/readyz")).toEqual({
+    status: 503,
+    text: "the node does not know yet whether it may take part\ngroup kv knows no leader\n",
+  });
   await Promise.all([nodes.start(2), nodes.start(3)]);
   await using client = connect({ nodes: nodes.addresses });
   await client.clerk.put("k", "v");

@@ -79,3 +79,75 @@ test("groups: several logs on one port, also with the user's own state machine",
   expect(await rsm.submit(3)).toBe(5);
   expect(await rsm.read(() => sums[leader.id - 1]!.total)).toBe(5);
 });
+
+describe("events and warnings", () => {
+  test("leader and snapshot events; a node that keeps nothing says what that means", async () => {
+    const lines: string[] = [];
+    const note = (_details: object, message: string): void => void lines.push(message);
+    const options = {
+      nodes: [{ id: 7, host: "127.0.0.1", port: 0 }],
+      myid: 7,
+      timeout: 50,
+      enableDataPersistence: false,
+    };
+    await using node = await startNode({ ...options, logger: { debug: note, info: note, warn: note, error: note } });
+    const leader = new Promise((resolve) => node.once("leader", resolve));
+    const snapshot = new Promise((resolve) => node.once("snapshot", resolve));
+    await node.clerk.put("k", "v");
+    node.snapshot("kv");
+    expect(await leader).toEqual({ group: "kv", leader: 7, term: 1 });
+    expect(await snapshot).toMatchObject({ group: "kv", isInstalled: false });
+    expect(lines.join("\n")).toMatch(/enableDataPersistence is off.*can lose acknowledged writes/);
+    expect(node.status()).toMatchObject({ persistent: false, groups: { kv: { disk: null } } });
+  });
+
+  test("a state machine that throws stops its group, and no other", async () => {
+    class Broken extends Sum {
+      override apply(): number {
+        throw new Error("out of paper");
+      }
+    }
+    const options = { nodes: [{ id: 1, host: "127.0.0.1", port: 0 }], myid: 1, timeout: 50, dataDir: scratch() };
+    await using node = await startNode({ ...options, stateMachines: { broken: new Broken() } });
+    const failure = new Promise((resolve) => node.once("error", (error, group) => resolve({ error, group })));
+    while (node.leaderOf("broken") === null) await new Promise((resolve) => node.once("leader", resolve));
+    await expect(node.rsm<number, number>("broken").submit(1)).rejects.toMatchObject({ code: "STATE_MACHINE" });
+    expect(await failure).toMatchObject({ error: { code: "STATE_MACHINE" }, group: "broken" });
+    await node.clerk.put("k", "v");
+    expect(node.status().groups["broken"]!.failure).toMatch(/failed to apply/);
+  });
+});
+
+test("a cluster with a secret: who does not know it is refused", async () => {
+  const secret = "sixteen bytes or more";
+  const nodes = await TestNodes.start(3, { secret });
+  await using client = connect({ nodes: nodes.addresses, secret });
+  await client.clerk.put("k", "v");
+  await using stranger = connect({ nodes: nodes.addresses, secret: "sixteen other bytes" });
+  await expect(stranger.ready()).rejects.toMatchObject({ code: "REFUSED" });
+});
+
+test("what was opened is closed again when the start fails", async () => {
+  const nodes = await TestNodes.start(1);
+  const [address] = nodes.addresses;
+  const dataDir = scratch();
+  const options = { nodes: [address!], myid: 1, dataDir, timeout: 50 };
+  await expect(startNode(options)).rejects.toMatchObject({ code: "LISTEN_FAILED" });
+  await nodes.stop(1);
+  await using node = await startNode(options);
+  await node.clerk.put("k", "v");
+});
+
+test("mistakes in a program are named", async () => {
+  const options = { nodes: [{ id: 1, host: "127.0.0.1", port: 0 }], myid: 1, dataDir: scratch() };
+  await expect(startNode({ ...options, dataDirectory: "x" } as typeof options)).rejects.toMatchObject({
+    field: "dataDirectory",
+  });
+  await expect(startNode({ ...options, groups: [] })).rejects.toMatchObject({ field: "groups" });
+  await expect(startNode({ ...options, stateMachines: { kv: new Sum() } })).rejects.toMatchObject({ code: "CONFIG" });
+  await expect(startNode({ ...options, bind: { host: "0.0.0.0" } })).rejects.toMatchObject({ code: "UNSAFE_BIND" });
+  await using node = await startNode({ ...options, stateMachines: { sum: new Sum() } });
+  expect(() => node.clerkOf("nothing")).toThrow('there is no group "nothing"; known are "kv", "sum"');
+  expect(() => node.clerkOf("sum")).toThrow('use rsm("sum")');
+  expect(() => node.rsm("kv")).toThrow('use clerkOf("kv")');
+});

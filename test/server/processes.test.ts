@@ -74,10 +74,12 @@ describe("kvraft cluster", () => {
 describe("kvraft serve", () => {
   async function startThree(): Promise<{ nodes: Program[]; client: KvClient }> {
     const list = await addresses(3);
-    const nodes = list.map(({ id, host }) => ({ id, host })).map(({ id }) => {
-      const all = list.map((each) => `${each.id}=${each.host}:${each.port}`).join(",");
-      return new Program(program.path, ["serve", "--nodes", all, "--myid", String(id), "--data-dir", scratch()]);
-    });
+    const nodes = list
+      .map(({ id, host }) => ({ id, host }))
+      .map(({ id }) => {
+        const all = list.map((each) => `${each.id}=${each.host}:${each.port}`).join(",");
+        return new Program(program.path, ["serve", "--nodes", all, "--myid", String(id), "--data-dir", scratch()]);
+      });
     await Promise.all(nodes.map((node) => node.event(({ type }) => type === "ready")));
     return { nodes, client: connect({ nodes: list }) };
   }
