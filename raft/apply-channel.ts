@@ -108,15 +108,15 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
     if (this.#isClosed) return undefined;
     if (this.#snapshot !== null) return this.#takeSnapshot(this.#snapshot);
     if (this.#next === this.#batch.length) this.#fill();
-    const message = this.#batch[this.#next++];
+    const message = this.#batch[this.#next];
     if (message === undefined) {
-      this.#next = 0;
-      this.#batch = [];
-    } else {
-      // Entries in between carry no command: nothing needs doing for them.
-      this.#takenIndex = message.index;
+      this.#setApplied(this.#takenIndex);
+      return undefined;
     }
-    this.#setApplied(message === undefined ? this.#takenIndex : message.index - 1);
+    this.#next++;
+    // Entries in between carry no command: nothing needs doing for them.
+    this.#takenIndex = message.index;
+    this.#setApplied(message.index - 1);
     return message;
   }
 
@@ -133,7 +133,7 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
   /** Decodes a batch of commands; passes over entries without one while no command stands before them. */
   #fill(): void {
     const log = this.#log;
-    this.#batch = [];
+    this.#batch.length = 0;
     this.#next = 0;
     // The log may have been replaced by a snapshot that is not durable yet and comes later.
     if (this.#takenIndex < log.lastIncludedIndex) return;
