@@ -134,8 +134,9 @@ export function acceptAnswer(
     state.becomeFollower(message.term, null);
     return undefined;
   }
-  if (message.term < state.term || !state.isLeader()) return undefined;
-  // The term is the follower's: it refuses in our present term what we sent in an earlier one (S15).
+  // An answer from before a restart of ours, whose numbers begin anew, shows by its term.
+  if (!state.isLeader() || message.term < state.term) return undefined;
+  // The term is the follower's, which may refuse in our present term what we sent in an earlier one (S15).
   if (message.seq <= state.seqBeforeLeading) return undefined;
   const progress = state.progressOf(from);
   if (progress === undefined) return undefined;

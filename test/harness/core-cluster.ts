@@ -244,6 +244,12 @@ export class CoreCluster {
     this.now = end;
   }
 
+  /** Repeats `step` until `condition` holds. */
+  until(condition: () => boolean, step: () => void): void {
+    for (let i = 0; i < 1000 && !condition(); i++) step();
+    if (!condition()) throw new Error("waited in vain");
+  }
+
   // ---- servers
 
   /** Makes `n` leader: waits until nobody is protected any more, and carries all its messages to and from `voters`. */

@@ -64,7 +64,10 @@ describe("election timers (§5.2)", () => {
         const old = cluster.leader()!;
         cluster.crash(old);
         const crashedAt = cluster.now;
-        while (cluster.leader() === null) cluster.run(25);
+        cluster.until(
+          () => cluster.leader() !== null,
+          () => cluster.run(25),
+        );
         waits.push(cluster.now - crashedAt);
         cluster.restart(old);
         cluster.run(300);

@@ -9,7 +9,7 @@ import { bytes } from "../harness/core-messages.js";
 // FUZZ_SEED=n replays one schedule, FUZZ_SEEDS=n runs so many.
 const only = process.env["FUZZ_SEED"];
 const FIRST = Number(only ?? 1);
-const SEEDS = only === undefined ? Number(process.env["FUZZ_SEEDS"] ?? 3000) : 1;
+const SEEDS = only === undefined ? Number(process.env["FUZZ_SEEDS"] ?? 2000) : 1;
 const STEPS = 500;
 
 /** What a run went through, to see that the schedules reach what they are there for. */

@@ -142,7 +142,10 @@ describe("check-quorum (dissertation §6.2)", () => {
     cluster.run(1000);
     const cutAt = cluster.now;
     cluster.isolate(0);
-    while (cluster.core(0).state.isLeader()) cluster.run(10);
+    cluster.until(
+      () => !cluster.core(0).state.isLeader(),
+      () => cluster.run(10),
+    );
     expect(cluster.now - cutAt).toBeLessThanOrEqual(1110);
     expect(cluster.core(0).state.term).toBe(1);
     cluster.run(3000);

@@ -101,7 +101,10 @@ describe("read barrier (dissertation §6.4)", () => {
     cluster.mail = [];
     cluster.now += 2000;
     cluster.tick(1);
-    while (!cluster.core(1).state.isLeader()) cluster.deliver();
+    cluster.until(
+      () => cluster.core(1).state.isLeader(),
+      () => void cluster.deliver(),
+    );
     const read = cluster.read(1);
     cluster.deliverAll();
     expect(cluster.reads.get(read)).toBe(4);
@@ -278,11 +281,14 @@ describe("lease reads (dissertation §6.4.1)", () => {
     cluster.act(0, (core) => core.transfer(cluster.now, 1));
     const timeoutNow = cluster.take({ type: "timeoutNow" });
     expect(timeoutNow).toHaveLength(1);
-    while (cluster.transfers.length === 0) {
-      cluster.tick(0);
-      cluster.drop({ type: "timeoutNow" });
-      cluster.deliverAll();
-    }
+    cluster.until(
+      () => cluster.transfers.length > 0,
+      () => {
+        cluster.tick(0);
+        cluster.drop({ type: "timeoutNow" });
+        cluster.deliverAll();
+      },
+    );
     expect(cluster.transfers).toEqual([false]);
     // The message may still arrive, and then nobody's protection counts: no more reads without a round.
     cluster.drop();

@@ -164,6 +164,15 @@ describe("beside a snapshot", () => {
     expect(snapshots(meetBehindSnapshot("", ""))).toBe(1);
   });
 
+  test("one refusal is enough to turn to the snapshot", () => {
+    const mine = { snapshot, log: terms("5x4"), term: 9 };
+    const cluster = new CoreCluster(3, { disks: [mine, { log: terms("1x5"), term: 9 }, mine] });
+    cluster.elect(0, [2]);
+    cluster.deliver({ to: 1 });
+    cluster.deliver({ from: 1 });
+    expect(cluster.mail.map(({ to, message }) => [to, message.type])).toEqual([[1, "installSnapshot"]]);
+  });
+
   test("a follower whose own snapshot is ahead of the point that the leader tries", () => {
     const later = { index: 12, term: 5, data: bytes("up to 12") };
     const disks = [

@@ -132,10 +132,13 @@ describe("losses", () => {
     for (let i = 0; i < 10; i++) cluster.propose(0, `x${i}`);
     cluster.drop();
     const lostAt = cluster.now;
-    while (cluster.commitIndex(0) < 10) {
-      cluster.tick(0);
-      cluster.deliverAll();
-    }
+    cluster.until(
+      () => cluster.commitIndex(0) === 10,
+      () => {
+        cluster.tick(0);
+        cluster.deliverAll();
+      },
+    );
     expect(cluster.now - lostAt).toBeLessThanOrEqual(250 + 100);
     cluster.run(100);
     expect(cluster.committed(1)).toHaveLength(10);

@@ -156,10 +156,13 @@ describe("sending a snapshot (figure 13)", () => {
     const cluster = behind();
     firstChunk(cluster);
     const lostAt = cluster.now;
-    while (cluster.appliedIndex(1) < 10) {
-      cluster.tick(0);
-      cluster.deliverAll();
-    }
+    cluster.until(
+      () => cluster.appliedIndex(1) === 10,
+      () => {
+        cluster.tick(0);
+        cluster.deliverAll();
+      },
+    );
     expect(cluster.now - lostAt).toBeLessThanOrEqual(400);
   });
 

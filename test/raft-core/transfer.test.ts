@@ -18,6 +18,18 @@ function transfer(cluster: CoreCluster, target?: number): boolean {
   return started;
 }
 
+/** Time goes on, and no TimeoutNow arrives. */
+function untilGivenUp(cluster: CoreCluster): void {
+  cluster.until(
+    () => cluster.transfers.length > 0,
+    () => {
+      cluster.tick(0);
+      cluster.drop({ type: "timeoutNow" });
+      cluster.deliverAll();
+    },
+  );
+}
+
 describe("leadership transfer (dissertation §3.10)", () => {
   test("a target that has everything stands at once, past all protection, and wins the next term", () => {
     const cluster = led();
@@ -90,11 +102,7 @@ describe("leadership transfer (dissertation §3.10)", () => {
     transfer(cluster, 2);
     expect(cluster.propose(0, "x")).toBe(0);
     const startedAt = cluster.now;
-    while (cluster.transfers.length === 0) {
-      cluster.tick(0);
-      cluster.drop({ type: "timeoutNow" });
-      cluster.deliverAll();
-    }
+    untilGivenUp(cluster);
     expect(cluster.now - startedAt).toBe(1000);
     expect(cluster.transfers).toEqual([false]);
     expect(cluster.core(0).state.role).toBe("leader");
@@ -151,11 +159,7 @@ describe("leadership transfer (dissertation §3.10)", () => {
     const cluster = led();
     transfer(cluster, 2);
     const [late] = cluster.take({ type: "timeoutNow" });
-    while (cluster.transfers.length === 0) {
-      cluster.tick(0);
-      cluster.drop({ type: "timeoutNow" });
-      cluster.deliverAll();
-    }
+    untilGivenUp(cluster);
     cluster.propose(0, "x");
     cluster.deliverAll({ with: 1 });
     expect(cluster.commitIndex(0)).toBe(2);
