@@ -19,5 +19,5 @@ export { makeRaft, Persister } from "./raft/index.js";
 export type { ApplyMsg, Raft, RaftConfig } from "./raft/index.js";
 export { makeClerk, startKVServer, startRsm } from "./kvraft/index.js";
 export type { Clerk, KVServer, Rsm, StateMachine } from "./kvraft/index.js";
-export { checkLinearizable, HistoryRecorder, simulate } from "./sim/index.js";
+export { checkLinearizable, HistoryRecorder, simulate, SimulationDeadlock } from "./sim/index.js";
 export type { HistoryEvent } from "./sim/index.js";

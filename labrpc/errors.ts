@@ -9,9 +9,16 @@ export type RemoteErrorCode = "BAD_METHOD" | "UNKNOWN_SERVICE" | "UNKNOWN_METHOD
  */
 export class RemoteError extends KvraftError {
   declare readonly code: RemoteErrorCode;
+  /** Where a name was wrong: the names there are. Else empty, and over TCP, where only code and message travel. */
+  readonly candidates: readonly string[];
 
-  // eslint-disable-next-line no-useless-constructor -- it narrows the type of `code`
-  constructor(code: RemoteErrorCode, message: string, options?: { cause?: unknown }) {
-    super(code, message, options);
+  constructor(
+    code: RemoteErrorCode,
+    message: string,
+    options: { cause?: unknown; candidates?: readonly string[] } = {},
+  ) {
+    const { candidates = [], ...rest } = options;
+    super(code, message, rest);
+    this.candidates = candidates;
   }
 }

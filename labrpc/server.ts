@@ -65,20 +65,16 @@ export class Server {
     const serviceName = name.slice(0, dot);
     const service = this.#services.get(serviceName);
     if (!service) {
-      const known = list(this.#services.keys());
-      return new RemoteError(
-        "UNKNOWN_SERVICE",
-        `no service "${serviceName}" for the call "${name}"; known are ${known}`,
-      );
+      const candidates = [...this.#services.keys()];
+      const message = `no service "${serviceName}" for the call "${name}"; known are ${list(candidates)}`;
+      return new RemoteError("UNKNOWN_SERVICE", message, { candidates });
     }
-    const known = list(service.handlers.keys());
-    return new RemoteError(
-      "UNKNOWN_METHOD",
-      `service "${serviceName}" has no method "${name.slice(dot + 1)}"; it has ${known}`,
-    );
+    const candidates = [...service.handlers.keys()];
+    const message = `service "${serviceName}" has no method "${name.slice(dot + 1)}"; it has ${list(candidates)}`;
+    return new RemoteError("UNKNOWN_METHOD", message, { candidates });
   }
 }
 
-function list(names: Iterable<string>): string {
-  return [...names].map((name) => `"${name}"`).join(", ") || "none";
+function list(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(", ") || "none";
 }

@@ -1,4 +1,4 @@
-import { decode, KvraftError } from "../runtime/index.js";
+import { assert, decode, KvraftError } from "../runtime/index.js";
 import { EntryType, type Entry, type Snapshot } from "./core/index.js";
 import type { ApplyMsg } from "./types.js";
 
@@ -83,7 +83,7 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
 
   /** The state of the service is to be replaced; what is older is skipped. */
   restore(snapshot: Snapshot): void {
-    if (snapshot.index <= this.#takenIndex) return;
+    assert(snapshot.index > this.#takenIndex, "a snapshot was installed that is behind the service");
     this.#snapshot = snapshot;
     this.wake();
   }

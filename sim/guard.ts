@@ -26,6 +26,7 @@ const FORBIDDEN: readonly (readonly [holder: object, key: string, name: string, 
   [RealDate, "now", "Date.now()", CLOCK],
   [performance, "now", "performance.now()", CLOCK],
   [process, "hrtime", "process.hrtime()", CLOCK],
+  [process, "uptime", "process.uptime()", CLOCK],
   [Math, "random", "Math.random()", RANDOM],
   [globalThis.crypto, "randomUUID", "crypto.randomUUID()", RANDOM],
   [globalThis.crypto, "getRandomValues", "crypto.getRandomValues()", RANDOM],
@@ -62,7 +63,7 @@ class Patch {
       return Reflect.apply(this.#fallback, holder, args);
     };
     this.#stub = stub;
-    if (holder === process) {
+    if (key === "hrtime") {
       const bigint = (): unknown => {
         if (!isCalledBy(TEST_RUNNER, bigint)) throw new SimulationGuardError("process.hrtime.bigint()", instead);
         return (this.#fallback as unknown as { bigint: Callable }).bigint();
@@ -124,11 +125,14 @@ export function uninstallGuard(): void {
   syncBuiltinESMExports();
 }
 
-/** Whether code from `paths` called `stub`. Frames of Node between the two do not count; without others it was Node. */
+/** A frame of Node or of V8 itself, which have no file; not one of a function without a name, which has. */
+const BUILT_IN_FRAME = /[( ]node:|\(<anonymous>\)$|^\s*at <anonymous>$/;
+
+/** Whether code from `paths` called `stub`; frames of Node between the two do not count. Without a caller: no. */
 function isCalledBy(paths: RegExp, stub: (...args: never[]) => unknown): boolean {
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, stub);
   const frames = (holder.stack ?? "").split("\n").slice(1);
-  const caller = frames.find((frame) => !/[( ]node:|<anonymous>/.test(frame));
-  return caller === undefined || paths.test(caller);
+  const caller = frames.find((frame) => !BUILT_IN_FRAME.test(frame));
+  return caller !== undefined && paths.test(caller);
 }

@@ -212,9 +212,11 @@ describe("labrpc: programming errors are loud", () => {
       expect(service.code).toBe("UNKNOWN_SERVICE");
       expect(service.message).toContain('no service "Jnuk"');
       expect(service.message).toContain('"Junk", "Other"');
+      expect(service.candidates).toEqual(["Junk", "Other"]);
       const method = await remoteErrorOf(end.call("Junk.three", {}));
       expect(method.code).toBe("UNKNOWN_METHOD");
       expect(method.message).toContain('"one", "two"');
+      expect(method.candidates).toEqual(["one", "two"]);
       expect((await remoteErrorOf(end.call("Other.x", {}))).message).toContain("it has none");
       for (const name of ["Junk", "Junk.", ".one", "", 7 as unknown as string]) {
         expect((await remoteErrorOf(end.call(name, {}))).code).toBe("BAD_METHOD");

@@ -6,7 +6,7 @@ import { scheduler, setTimeout as sleepReally } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 
 import { realRuntime } from "../runtime/index.js";
-import { simulate, SimulationGuardError } from "../sim/index.js";
+import { simulate, SimulationGuardError, type SimRuntime } from "../sim/index.js";
 
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   try {
@@ -69,6 +69,30 @@ describe("sim: the guard", () => {
     expect(error.code).toBe("NOT_DETERMINISTIC");
     expect(error.message).toContain(`${name} inside a simulation`);
     expect(error.message).toMatch(instead);
+  });
+
+  test.each<[string, () => unknown]>([
+    ["Date.now", () => Date.now()],
+    ["new Date", () => new Date()],
+    ["Math.random", () => Math.random()],
+    ["setTimeout", () => setTimeout(() => {}, 1)],
+    ["performance.now", () => performance.now()],
+    ["process.uptime", () => process.uptime()],
+    ["randomUUID", () => crypto.randomUUID()],
+  ])("%s throws where nothing but a promise called the code", async (_name, forbidden) => {
+    const ask = ({ clock }: SimRuntime): Promise<unknown> => clock.sleep(1).then(forbidden);
+    await expect(simulate({ seed: 1 }, ask)).rejects.toThrow(SimulationGuardError);
+    await expect(simulate({ seed: 1 }, ({ clock }) => clock.sleep(1).then(Math.random))).rejects.toThrow(
+      SimulationGuardError,
+    );
+  });
+
+  test("it holds in main itself after a wait, in a function without a name", async () => {
+    const run = simulate({ seed: 1 }, async (runtime) => {
+      await runtime.clock.sleep(1);
+      return [Date.now(), Math.random()];
+    });
+    await expect(run).rejects.toThrow("use runtime.clock.now() instead");
   });
 
   test("it holds after any wait, and in timers", async () => {
