@@ -5,3 +5,4 @@ export type { Pace, SimReport, SimRuntime, SimulateOptions } from "./simulate.js
 export { SimulationGuardError } from "./guard.js";
 export * from "./history.js";
 export * from "./checker/index.js";
+export * from "./disk/index.js";
