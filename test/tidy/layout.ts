@@ -13,12 +13,18 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   raft: ["runtime", "labrpc", "raft/core"],
   kvraft: ["runtime", "labrpc", "raft"],
   sim: ["runtime", "labrpc", "raft", "kvraft"],
-  server: ["runtime", "labrpc", "raft", "kvraft", "sim"],
-  demo: ["runtime", "labrpc", "raft", "kvraft", "sim"],
+  "server/storage": ["runtime", "raft", "kvraft"],
+  "sim/swarm": ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage"],
+  inspector: ["runtime", "sim", "sim/swarm"],
+  server: ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector"],
+  demo: ["runtime", "labrpc", "raft", "kvraft", "sim", "inspector"],
   /** The package's own door: index.ts at the top. */
   "": ["runtime", "labrpc", "raft", "kvraft", "sim"],
-  bench: ["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server", "demo"],
-  test: ["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server", "demo", "", "bench"],
+  bench: ["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "server", "demo"],
+  test: [
+    ...["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector"],
+    ...["server", "demo", "", "bench"],
+  ],
 };
 
 /** They look behind the doors: a test of a part of a room imports that part. */
