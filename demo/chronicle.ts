@@ -14,6 +14,13 @@ export interface Election {
   readonly term: number;
 }
 
+/** Is told of what happens, as it happens. */
+export interface ChronicleListener {
+  faultBegins(number: number, kind: FaultKind, text: string, servers: readonly number[]): void;
+  faultEnds(number: number, text: string): void;
+  phase(text: string): void;
+}
+
 /** Width of the columns of the graph of operations. */
 export const BUCKET_MS = 500;
 
@@ -31,17 +38,20 @@ export class Chronicle {
   failed = 0;
   waiting = 0;
   readonly #clock: Pick<Clock, "now">;
+  readonly #listener: (() => ChronicleListener) | null;
   /** Faults after which no operation was answered yet. */
   #recovering: Fault[] = [];
   /** Those that cannot be recovered from before there is a majority again. */
   #stalled: Fault[] = [];
 
-  constructor(clock: Pick<Clock, "now">) {
+  constructor(clock: Pick<Clock, "now">, listener: (() => ChronicleListener) | null = null) {
     this.#clock = clock;
+    this.#listener = listener;
   }
 
   note(text: string): void {
     this.#add("note", text);
+    this.#listener?.().phase(text);
   }
 
   elected(server: number, term: number): void {
@@ -49,11 +59,15 @@ export class Chronicle {
     this.#add("election", `S${server} leads term ${term}`);
   }
 
-  /** @param hasMajority whether a majority can still work together now that the fault is on. */
-  faultBegins(kind: FaultKind, text: string, hasMajority: boolean): Fault {
+  /**
+   * @param hasMajority whether a majority can still work together now that the fault is on.
+   * @param servers whom it strikes; empty where it strikes all.
+   */
+  faultBegins(kind: FaultKind, text: string, hasMajority: boolean, servers: readonly number[] = []): Fault {
     const now = this.#clock.now();
     const fault: Fault = { kind, text, fromMs: now, untilMs: null, recoverableMs: now, recoveryMs: null };
-    this.faults.push(fault);
+    const number = this.faults.push(fault) - 1;
+    this.#listener?.().faultBegins(number, kind, text, servers);
     this.#add("fault", text);
     if (hasMajority) {
       this.#recovering.push(fault);
@@ -67,6 +81,7 @@ export class Chronicle {
   faultEnds(fault: Fault, text: string, hasMajority: boolean): void {
     fault.untilMs = this.#clock.now();
     this.#add("healed", text);
+    this.#listener?.().faultEnds(this.faults.indexOf(fault), text);
     if (!hasMajority) return;
     for (const stalled of this.#stalled) stalled.recoverableMs = fault.untilMs;
     this.#recovering.push(...this.#stalled);

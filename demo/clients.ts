@@ -24,7 +24,7 @@ export class Clients {
     this.#chronicle = chronicle;
     this.#recorder = recorder;
     this.#running = Array.from({ length: count }, (_, id) => {
-      const clerk = makeClerk(cluster.clientEnds(`client ${id}`), { runtime });
+      const clerk = makeClerk(cluster.clientEnds(id), { runtime });
       return this.#work(id, clerk, forkRandom(runtime.random, `client ${id}`));
     });
     this.failure = new Promise((_, reject) => void Promise.all(this.#running).catch(reject));

@@ -2,6 +2,8 @@ import { startKVServer, type KVServer, type KVServerStatus } from "../kvraft/ind
 import { Network, Server, type ClientEnd } from "../labrpc/index.js";
 import { Persister, type RaftStatus } from "../raft/index.js";
 import { assert, type Runtime } from "../runtime/index.js";
+import { clientActor } from "../sim/index.js";
+import type { Recording } from "./recording.js";
 
 /** Small, so that logs are cut and lagging servers need snapshots within the half minute that people watch. */
 const MAX_RAFT_STATE_BYTES = 5_000;
@@ -19,6 +21,7 @@ export class Cluster {
   readonly size: number;
   readonly #runtime: Runtime;
   readonly #onLeader: (server: number, term: number) => void;
+  readonly #recording: Recording | null;
   readonly #servers: (KVServer | null)[];
   readonly #persisters: Persister[];
   /** Names of the ends of each server's present life, by peer. */
@@ -26,11 +29,17 @@ export class Cluster {
   readonly #links: boolean[][];
   #endCount = 0;
 
-  constructor(runtime: Runtime, size: number, onLeader: (server: number, term: number) => void) {
+  constructor(
+    runtime: Runtime,
+    size: number,
+    onLeader: (server: number, term: number) => void,
+    recording: Recording | null = null,
+  ) {
     this.network = new Network(runtime);
     this.size = size;
     this.#runtime = runtime;
     this.#onLeader = onLeader;
+    this.#recording = recording;
     this.#servers = Array.from({ length: size }, () => null);
     this.#persisters = Array.from({ length: size }, () => new Persister());
     this.#links = Array.from({ length: size }, () => Array.from({ length: size }, () => true));
@@ -44,23 +53,28 @@ export class Cluster {
   /** Starts a server from what its last life left in its storage. Its links are as they were. */
   start(id: number): void {
     assert(this.#servers[id] === null, `server ${id} runs already`);
-    const ends = this.#makeEnds(`S${id}`);
+    const recording = this.#recording;
+    const ends = this.#makeEnds(`S${id}`, id);
     this.#ends[id] = ends.map(({ name }) => name);
     const persister = (this.#persisters[id] as Persister).copy();
     this.#persisters[id] = persister;
+    recording?.start(id, persister);
     const server = startKVServer({
       servers: ends.map(({ end }) => end),
       me: id,
       persister,
       maxRaftState: MAX_RAFT_STATE_BYTES,
       runtime: this.#runtime,
+      ...(recording && { observer: recording.observer(id), watch: (machine) => recording.watch(id, machine) }),
     });
     this.#servers[id] = server;
     server.raft.onStateChange(() => {
       const { term, isLeader } = server.raft.getState();
       if (isLeader) this.#onLeader(id, term);
     });
-    this.network.addServer(`S${id}`, new Server(server.raft.service, server.service));
+    const services = [server.raft.service, server.service];
+    const recorded = recording ? services.map((service) => recording.service(id, service)) : services;
+    this.network.addServer(`S${id}`, new Server(...recorded));
     this.#updateLinks();
   }
 
@@ -73,6 +87,7 @@ export class Cluster {
     this.#persisters[id] = (this.#persisters[id] as Persister).copy();
     this.#servers[id]?.kill();
     this.#servers[id] = null;
+    this.#recording?.crash(id);
   }
 
   isUp(id: number): boolean {
@@ -88,8 +103,8 @@ export class Cluster {
   }
 
   /** Ends from a client to all servers; they are never cut, only a server that is down does not answer. */
-  clientEnds(client: string): ClientEnd[] {
-    return this.#makeEnds(client).map(({ end }) => end);
+  clientEnds(client: number): ClientEnd[] {
+    return this.#makeEnds(`client ${client}`, clientActor(client)).map(({ end }) => end);
   }
 
   /** The server that leads in the highest term, or null. */
@@ -138,10 +153,11 @@ export class Cluster {
     return (this.#links[from] as boolean[])[to] as boolean;
   }
 
-  #makeEnds(from: string): { name: string; end: ClientEnd }[] {
+  #makeEnds(from: string, actor: number): { name: string; end: ClientEnd }[] {
     return this.ids().map((to) => {
       const name = `${from} to S${to} #${this.#endCount++}`;
-      return { name, end: this.network.makeEnd(name, `S${to}`) };
+      const end = this.network.makeEnd(name, `S${to}`);
+      return { name, end: this.#recording?.end(actor, to, end) ?? end };
     });
   }
 

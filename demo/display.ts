@@ -1,3 +1,4 @@
+import type { RunRecord } from "../sim/index.js";
 import type { Chronicle } from "./chronicle.js";
 import type { Cluster } from "./cluster.js";
 import { takeFrame } from "./frame.js";
@@ -16,6 +17,8 @@ export interface Outside {
   /** Has `restore` called when the process ends, however it does. */
   onExit(restore: () => void): void;
   writeFile(path: string, text: string): void;
+  /** A page for the browser that shows a run. */
+  inspectorHtml(record: RunRecord): string;
 }
 
 /** Virtual time between two lines that say how things stand, where there is no live view. */

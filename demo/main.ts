@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { inspectorHtml } from "../inspector/index.js";
 import type { Outside } from "./display.js";
 import { parseOptions, UsageExit, type DemoOptions } from "./options.js";
 import { runDemo } from "./run.js";
@@ -36,16 +37,20 @@ const outside: Outside = {
   isInterrupted: () => interruptedAt !== undefined,
   onExit: (restore) => void process.on("exit", restore),
   writeFile: (path, text) => writeFileSync(path, text),
+  inspectorHtml: (record) => inspectorHtml(record),
 };
 
-/** Finds out before the run, not after it, that the history cannot be written. */
+/** Finds out before the run, not after it, that a file cannot be written. */
 function parseCommandLine(): DemoOptions {
   const options = parseOptions(process.argv.slice(2), Math.random);
-  if (options.history === undefined) return options;
-  try {
-    closeSync(openSync(options.history, "a"));
-  } catch (error) {
-    throw new UsageExit(`error: option '--history <file>' cannot be written: ${(error as Error).message}\n`, 2);
+  for (const name of ["history", "inspect"] as const) {
+    const file = options[name];
+    if (file === undefined) continue;
+    try {
+      closeSync(openSync(file, "a"));
+    } catch (error) {
+      throw new UsageExit(`error: option '--${name} <file>' cannot be written: ${(error as Error).message}\n`, 2);
+    }
   }
   return options;
 }

@@ -13,6 +13,8 @@ const FAULT_MS = [2000, 4000] as const;
 /** A fault that is on: what to call it, and how to end it. */
 interface Injection {
   readonly text: string;
+  /** Whom it strikes; empty where it strikes all. */
+  readonly servers: readonly number[];
   /** Returns what to say about it. */
   readonly end: () => string;
 }
@@ -53,7 +55,7 @@ export class Nemesis {
         await this.#sleep(random.int(...CALM_MS), untilMs);
         if (this.#runtime.clock.now() + LEAST_FAULT_MS > untilMs) return;
         const injection = this.#inject(kind, random);
-        const fault = this.#chronicle.faultBegins(kind, injection.text, this.#cluster.hasMajority());
+        const fault = this.#chronicle.faultBegins(kind, injection.text, this.#cluster.hasMajority(), injection.servers);
         await this.#sleep(random.int(...FAULT_MS), untilMs);
         const text = injection.end();
         this.#chronicle.faultEnds(fault, text, this.#cluster.hasMajority());
@@ -77,10 +79,18 @@ export class Nemesis {
         return this.#crash(random);
       case "loss":
         network.reliable(false);
-        return { text: "message loss and delay", end: () => (network.reliable(true), "no more message loss") };
+        return {
+          text: "message loss and delay",
+          servers: [],
+          end: () => (network.reliable(true), "no more message loss"),
+        };
       case "reorder":
         network.longReordering(true);
-        return { text: "long reordering of replies", end: () => (network.longReordering(false), "no more reordering") };
+        return {
+          text: "long reordering of replies",
+          servers: [],
+          end: () => (network.longReordering(false), "no more reordering"),
+        };
     }
   }
 
@@ -96,7 +106,8 @@ export class Nemesis {
         ),
       )
       .join(" | ");
-    return { text: `partition ${words}`, end: () => this.#healLinks("the partition heals") };
+    const servers = sides[0] ?? [];
+    return { text: `partition ${words}`, servers, end: () => this.#healLinks("the partition heals") };
   }
 
   /** The leader among a minority, any two sides, or three sides without a majority. */
@@ -119,10 +130,18 @@ export class Nemesis {
     const id = this.#drawVictim(random);
     if (random.next() < 0.5) {
       this.#cluster.setLinks((from) => from !== id);
-      return { text: `one-way cut: S${id} is not heard`, end: () => this.#healLinks(`S${id} is heard again`) };
+      return {
+        text: `one-way cut: S${id} is not heard`,
+        servers: [id],
+        end: () => this.#healLinks(`S${id} is heard again`),
+      };
     }
     this.#cluster.setLinks((_, to) => to !== id);
-    return { text: `one-way cut: S${id} hears nothing`, end: () => this.#healLinks(`S${id} hears again`) };
+    return {
+      text: `one-way cut: S${id} hears nothing`,
+      servers: [id],
+      end: () => this.#healLinks(`S${id} hears again`),
+    };
   }
 
   #crash(random: Random): Injection {
@@ -137,6 +156,7 @@ export class Nemesis {
     const words = victims.map((id) => (id === leader ? `leader S${id}` : `S${id}`)).join(", ");
     return {
       text: size > 1 && victims.length === size ? "crash of all servers" : `crash of ${words}`,
+      servers: victims,
       end: () => {
         for (const id of victims) this.#cluster.start(id);
         return `restart of ${names(victims, ", ")}`;

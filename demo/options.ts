@@ -13,6 +13,8 @@ export interface DemoOptions {
   readonly fast: boolean;
   /** Where to write the history of all operations. */
   readonly history?: string;
+  /** Where to write the page that shows the run. */
+  readonly inspect?: string;
 }
 
 /** The command line was wrong, or asked for help: print `text` and exit with `exitCode`. */
@@ -53,6 +55,7 @@ export function parseOptions(args: readonly string[], random: () => number): Dem
     )
     .option("--fast", "do not wait: minutes pass in a moment, events are printed as lines")
     .option("--history <file>", "write what every client did, for `npx kvraft check`")
+    .option("--inspect <file>", "write the run as a page for the browser: every message, log and store at every moment")
     .allowExcessArguments(false)
     .exitOverride()
     .configureOutput({ writeOut: (text) => (printed += text), writeErr: (text) => (printed += text) });

@@ -1,9 +1,10 @@
-import { HistoryRecorder, simulate, toJsonLines } from "../sim/index.js";
+import { HistoryRecorder, simulate, toJsonLines, type SimReport } from "../sim/index.js";
 import type { Runtime } from "../runtime/index.js";
 import { Chronicle } from "./chronicle.js";
 import { Clients } from "./clients.js";
 import { Cluster } from "./cluster.js";
 import { Display, type Outside } from "./display.js";
+import { Recording } from "./recording.js";
 import { Nemesis } from "./nemesis.js";
 import type { DemoOptions } from "./options.js";
 import { summarize, type Ending } from "./summary.js";
@@ -23,12 +24,16 @@ export async function runDemo(options: DemoOptions, outside: Outside): Promise<n
   const display = new Display(options, outside);
   let world: World | undefined;
   let ending: Ending;
+  let hash = "";
   const pause = async (virtualMs: number): Promise<void> => {
     if (world) await display.show(virtualMs, world.cluster, world.chronicle);
     if (outside.isInterrupted()) throw new Interruption();
   };
   try {
-    ending = await simulate({ seed: options.seed, pace: { everyMs: FRAME_MS, pause } }, (runtime) => {
+    const onEnd = ({ traceHash }: SimReport): void => {
+      hash = traceHash;
+    };
+    ending = await simulate({ seed: options.seed, pace: { everyMs: FRAME_MS, pause }, onEnd }, (runtime) => {
       world = new World(runtime, options);
       return world.run();
     });
@@ -38,11 +43,17 @@ export async function runDemo(options: DemoOptions, outside: Outside): Promise<n
   } finally {
     display.close();
   }
-  const { chronicle, recorder } = world as unknown as World;
+  const { chronicle, recorder, recording } = world as unknown as World;
   display.printRest(chronicle);
   const summary = summarize(ending, chronicle, recorder.events);
   if (options.history !== undefined) outside.writeFile(options.history, toJsonLines(recorder.events));
   display.print(["", ...summary.lines]);
+  if (options.inspect !== undefined && recording) {
+    const verdict = summary.lines.find((line) => /^(PROBLEM|linearizable)/.test(line)) ?? "";
+    const record = recording.finish(recorder, summary.exitCode === 0, verdict.replace(/ {2,}/, ": "), hash);
+    outside.writeFile(options.inspect, outside.inspectorHtml(record));
+    display.print(["", `look into it: open ${options.inspect} in a browser`]);
+  }
   if (options.history !== undefined) display.print(["", `check it again: npx kvraft check ${options.history}`]);
   return summary.exitCode;
 }
@@ -51,6 +62,8 @@ export async function runDemo(options: DemoOptions, outside: Outside): Promise<n
 class World {
   readonly chronicle: Chronicle;
   readonly recorder: HistoryRecorder;
+  /** Where a page is wanted. */
+  readonly recording: Recording | null;
   readonly cluster: Cluster;
   readonly #runtime: Runtime;
   readonly #options: DemoOptions;
@@ -59,9 +72,12 @@ class World {
   constructor(runtime: Runtime, options: DemoOptions) {
     this.#runtime = runtime;
     this.#options = options;
-    this.chronicle = new Chronicle(runtime.clock);
-    this.recorder = new HistoryRecorder(runtime.clock);
-    this.cluster = new Cluster(runtime, options.servers, (server, term) => this.chronicle.elected(server, term));
+    const recording = options.inspect === undefined ? null : new Recording(options, runtime.clock);
+    this.recording = recording;
+    this.chronicle = new Chronicle(runtime.clock, recording && (() => recording.now));
+    this.recorder = recording?.history() ?? new HistoryRecorder(runtime.clock);
+    const onLeader = (server: number, term: number): void => this.chronicle.elected(server, term);
+    this.cluster = new Cluster(runtime, options.servers, onLeader, recording);
     this.#clients = new Clients(runtime, this.cluster, options.clients, this.chronicle, this.recorder);
   }
 

@@ -17,6 +17,22 @@ export class LeadershipLostError extends KvraftError {
   }
 }
 
+/**
+ * So much waits to be committed that this server takes no more: its disk, or those of a majority, do not keep up. Nothing
+ * was proposed; try again later. Code `OVERLOADED`.
+ */
+export class OverloadedError extends KvraftError {
+  readonly maybeApplied = false;
+
+  constructor(pendingBytes: number, maxBytes: number) {
+    super(
+      "OVERLOADED",
+      `${pendingBytes} bytes of commands wait to be committed, and no more than ${maxBytes} may; nothing was proposed, ` +
+        `try again later`,
+    );
+  }
+}
+
 /** This server was killed while a submitted command waited; whether it was or will be applied is not known. Code `STOPPED`. */
 export class StoppedError extends KvraftError {
   readonly maybeApplied = true;
@@ -41,13 +57,12 @@ export class StateMachineError extends KvraftError {
  * `SESSION_EXPIRED`. The Clerk opens a new session for later calls; what this call did must be found out by reading.
  */
 export class SessionExpiredError extends KvraftError {
-  /** `false`: the write certainly did not happen; sessions expired faster than they could be opened. */
-  readonly maybeApplied: boolean;
+  /** Nobody remembers: it may have happened, but does not happen later. */
+  readonly maybeApplied = true;
 
-  constructor(maybeApplied: boolean) {
-    const fate = maybeApplied ? "read to find out whether this write was applied" : "this write was not applied";
-    super("SESSION_EXPIRED", `this client's session has expired: ${fate}; more clients than maxSessions are writing`);
-    this.maybeApplied = maybeApplied;
+  constructor() {
+    const what = "read to find out whether this write was applied; more clients than maxSessions are writing";
+    super("SESSION_EXPIRED", `this client's session has expired: ${what}`);
   }
 }
 

@@ -13,7 +13,14 @@ export {
   type WriteOp,
   type WriteResult,
 } from "./commands.js";
-export { ClosedError, LeadershipLostError, SessionExpiredError, StateMachineError, StoppedError } from "./errors.js";
+export {
+  ClosedError,
+  LeadershipLostError,
+  OverloadedError,
+  SessionExpiredError,
+  StateMachineError,
+  StoppedError,
+} from "./errors.js";
 export { KvMachine, type Results } from "./kv-machine.js";
 export { Status, type KVReply } from "./messages.js";
 export type { ReplicatedLog } from "./replicated-log.js";

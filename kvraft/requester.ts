@@ -36,8 +36,6 @@ interface Request {
   asking: boolean;
   /** It was with a server that did not say what became of it. */
   doubtful: boolean;
-  /** It was moved into a new session once. */
-  renewed: boolean;
 }
 
 /** Strings of one request together, in UTF-16 units; a single call may be longer. */
@@ -50,6 +48,12 @@ const MAX_PATIENCE_MS = 16_000;
 /** The pause after all servers were asked in vain: doubled each time, between half of it and all of it at random. */
 const FIRST_PAUSE_MS = 5;
 const MAX_PAUSE_MS = 100;
+
+/**
+ * A session that was not used for so long may have been dropped for others, and a write in it could only end in an error.
+ * So the next write opens a new one; the old one is dropped when its turn comes.
+ */
+const SESSION_IDLE_MS = 60_000;
 
 /** What an attempt throws for p-retry to try again; one for all, because nobody sees it. */
 const NO_ANSWER = new Error("no server has answered yet");
@@ -79,6 +83,7 @@ export class Requester {
   /** Id of the session; 0 where there is none. */
   #session = 0;
   #nextSeq = 1;
+  #sessionUsedAt = 0;
   /** What the last server to answer believes. */
   #hint: number | null = null;
   #pauseMs = FIRST_PAUSE_MS;
@@ -143,7 +148,7 @@ export class Requester {
    */
   #nextRequest(): Request {
     const calls: Call[] = [];
-    const request: Request = { calls, live: 0, firstSeq: 0, asking: false, doubtful: false, renewed: false };
+    const request: Request = { calls, live: 0, firstSeq: 0, asking: false, doubtful: false };
     let length = 0;
     let readKeys: Set<string> | undefined;
     for (const call of this.#queue) {
@@ -178,6 +183,9 @@ export class Requester {
       if (request.live < request.calls.length) request.calls = request.calls.filter((call) => !call.ended);
       const writes = countWrites(request.calls);
       if (writes > 0) {
+        const now = this.#clock.now();
+        if (now - this.#sessionUsedAt > SESSION_IDLE_MS) this.#session = 0;
+        this.#sessionUsedAt = now;
         if (this.#session === 0) return this.#register(request);
         request.firstSeq = this.#nextSeq;
         this.#nextSeq += writes;
@@ -210,17 +218,12 @@ export class Requester {
   }
 
   /**
-   * The session is gone, and this time nothing was done. Writes that cannot have been done before go on in a new
-   * session, but only once: where sessions expire that fast, going on might never end.
+   * The session is gone. This time nothing was done, but a copy of the request may have come before: one that was sent
+   * earlier, or made by the network. So its writes end here, and only its reads go on.
    */
   #onExpired(request: Request): Promise<boolean> {
     this.#session = 0;
-    if (request.doubtful || request.renewed) {
-      for (const call of request.calls) {
-        if (!isRead(call.op!)) fail(call, new SessionExpiredError(request.doubtful));
-      }
-    }
-    request.renewed = true;
+    for (const call of request.calls) if (!isRead(call.op!)) fail(call, new SessionExpiredError());
     request.firstSeq = 0;
     return this.#attempt(request);
   }

@@ -2,8 +2,8 @@ import { assert, InvalidArgumentError } from "../runtime/index.js";
 import type { CallOptions, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { makeRaft, NotLeaderError } from "../raft/index.js";
-import type { ApplyMsg, Raft, RaftConfig, Storage } from "../raft/index.js";
-import { LeadershipLostError, StateMachineError, StoppedError } from "./errors.js";
+import type { ApplyMsg, Raft, RaftConfig, RaftObserver, Storage } from "../raft/index.js";
+import { LeadershipLostError, OverloadedError, StateMachineError, StoppedError } from "./errors.js";
 import { refusal, watchLimits } from "./limits.js";
 import type { ReplicatedLog } from "./replicated-log.js";
 
@@ -29,7 +29,8 @@ export interface StateMachine<C, R> {
 export interface Rsm<C, R> {
   /**
    * Proposes `command` and resolves to the result of applying it here, once it is committed.
-   * @throws NotLeaderError: nothing was proposed; ask the server it names. LeadershipLostError, StoppedError: the fate of
+   * @throws NotLeaderError: nothing was proposed; ask the server it names. OverloadedError: nothing was proposed; too much
+   * waits already. LeadershipLostError, StoppedError: the fate of
    * the command is as `maybeApplied` says. StateMachineError: this server has failed. TimeoutError, AbortError: this call
    * waits no more, the command may still be applied.
    */
@@ -55,12 +56,16 @@ export interface RsmOptions<C, R> {
   /** Keep the persisted log around this many bytes by snapshots; -1 = never snapshot. */
   maxRaftState: number;
   runtime: Runtime;
+  /** Bytes of commands that may wait here to be applied; beyond that submit() refuses. Default 64 MiB. */
+  maxPendingBytes?: number;
   /** Told why this server stopped by itself. Without it the error is an unhandled rejection, which ends the process. */
   onFailure?: (error: Error) => void;
 }
 
 interface Waiter<R> {
   readonly term: number;
+  /** What it has added to the log. */
+  readonly bytes: number;
   readonly resolve: (result: R) => void;
   readonly reject: (error: Error) => void;
   release: (() => void) | undefined;
@@ -68,6 +73,7 @@ interface Waiter<R> {
 
 /** Snapshot before the limit is reached, because entries that are not applied yet cannot go into it. */
 const SNAPSHOT_AT = 0.75;
+const DEFAULT_MAX_PENDING_BYTES = 64 << 20;
 /** Between two snapshots the log grows by at least this part of the limit: each one costs as much as the whole state. */
 const SNAPSHOT_STEP = SNAPSHOT_AT / 2;
 
@@ -80,6 +86,9 @@ class LogRsm<C, R> implements Rsm<C, R> {
   readonly #stopListening: () => void;
   /** Submitted here and not applied yet, by log index. Each also knows its term: an index is reused by later leaders. */
   readonly #waiters = new Map<number, Waiter<R>>();
+  readonly #maxPendingBytes: number;
+  /** Of all waiters. */
+  #pendingBytes = 0;
   #lastApplied = 0;
   /** The least the log has measured since the last snapshot. */
   #leastLogBytes = 0;
@@ -90,6 +99,7 @@ class LogRsm<C, R> implements Rsm<C, R> {
     this.#stateMachine = options.stateMachine;
     this.#runtime = options.runtime;
     this.#maxRaftState = options.maxRaftState;
+    this.#maxPendingBytes = options.maxPendingBytes ?? DEFAULT_MAX_PENDING_BYTES;
     this.#onFailure = options.onFailure;
     if (options.snapshot !== null) this.#restore(options.snapshot, "the snapshot this server starts with");
     this.#stopListening = options.log.onStateChange(() => this.#onStateChange());
@@ -101,18 +111,21 @@ class LogRsm<C, R> implements Rsm<C, R> {
   }
 
   submit(command: C, options?: CallOptions): Promise<R> {
-    const refused = this.#failure ?? (options && refusal("submit", options));
+    const refused = this.#failure ?? (options && refusal("submit", options)) ?? this.#overload();
     if (refused) return Promise.reject(refused);
     return new Promise((resolve, reject) => {
+      const before = this.#log.stateSize();
       const { index, term, isLeader } = this.#log.start(command);
       if (!isLeader) return reject(new NotLeaderError(this.#log.leaderHint()));
       // Should an earlier waiter be left at this index, its entry was cut from this log.
       this.#reject(index, true);
-      const waiter: Waiter<R> = { term, resolve, reject, release: undefined };
+      const bytes = this.#log.stateSize() - before;
+      const waiter: Waiter<R> = { term, bytes, resolve, reject, release: undefined };
       this.#waiters.set(index, waiter);
+      this.#pendingBytes += bytes;
       if (options) {
         waiter.release = watchLimits(this.#runtime.clock, "submit", options, (error) => {
-          this.#waiters.delete(index);
+          // Its entry stays in the log, so it goes on to count.
           reject(error(true));
         });
       }
@@ -182,9 +195,20 @@ class LogRsm<C, R> implements Rsm<C, R> {
     const waiter = this.#waiters.get(index);
     if (waiter === undefined) return;
     if (waiter.term !== term) return this.#reject(index, false);
-    this.#waiters.delete(index);
+    this.#forget(index, waiter);
     waiter.release?.();
     waiter.resolve(result);
+  }
+
+  #forget(index: number, waiter: Waiter<R>): void {
+    this.#waiters.delete(index);
+    this.#pendingBytes -= waiter.bytes;
+  }
+
+  /** A leader that is alive but cannot commit must not take in without end what its clients send. */
+  #overload(): OverloadedError | undefined {
+    if (this.#pendingBytes < this.#maxPendingBytes || !this.#log.getState().isLeader) return undefined;
+    return new OverloadedError(this.#pendingBytes, this.#maxPendingBytes);
   }
 
   #snapshotIfLarge(): void {
@@ -210,7 +234,7 @@ class LogRsm<C, R> implements Rsm<C, R> {
   #reject(index: number, maybeApplied: boolean): void {
     const waiter = this.#waiters.get(index);
     if (waiter === undefined) return;
-    this.#waiters.delete(index);
+    this.#forget(index, waiter);
     waiter.release?.();
     const fate = maybeApplied ? "may or may not be applied" : "was replaced and is not applied";
     waiter.reject(
@@ -224,6 +248,7 @@ class LogRsm<C, R> implements Rsm<C, R> {
       waiter.reject(error);
     }
     this.#waiters.clear();
+    this.#pendingBytes = 0;
   }
 
   /** S44: never go on after a failed apply or restore. */
@@ -270,12 +295,16 @@ export interface StartRsmOptions<C, R> {
   runtime: Runtime;
   stateMachine: StateMachine<C, R>;
   config?: Partial<RaftConfig>;
+  maxPendingBytes?: number;
   onFailure?: (error: Error) => void;
+  /** Watches Raft from inside. */
+  observer?: RaftObserver;
 }
 
 /** Starts a Raft server with `stateMachine` on it. `raft.service` must be registered with the server's RPC layer. */
 export function startRsm<C, R>(options: StartRsmOptions<C, R>): { rsm: Rsm<C, R>; raft: Raft } {
-  const { servers, me, persister, maxRaftState, runtime, stateMachine, config, onFailure } = options;
+  const { servers, me, persister, maxRaftState, maxPendingBytes, runtime, stateMachine } = options;
+  const { config, onFailure, observer } = options;
   const raft = makeRaft({
     peers: servers,
     me,
@@ -283,6 +312,7 @@ export function startRsm<C, R>(options: StartRsmOptions<C, R>): { rsm: Rsm<C, R>
     runtime,
     ...(config && { config }),
     ...(onFailure && { onFailure }),
+    ...(observer && { observer }),
   });
   const rsm = makeRsm({
     log: raft,
@@ -290,6 +320,7 @@ export function startRsm<C, R>(options: StartRsmOptions<C, R>): { rsm: Rsm<C, R>
     snapshot: persister.readSnapshot(),
     maxRaftState,
     runtime,
+    ...(maxPendingBytes !== undefined && { maxPendingBytes }),
     ...(onFailure && { onFailure }),
   });
   return { rsm, raft };

@@ -3,10 +3,10 @@ import type { Runtime } from "../runtime/index.js";
 import { makeService } from "../labrpc/index.js";
 import type { ClientEnd, Service } from "../labrpc/index.js";
 import { NotLeaderError } from "../raft/index.js";
-import type { Raft, RaftConfig } from "../raft/index.js";
+import type { Raft, RaftConfig, RaftObserver } from "../raft/index.js";
 import { CommandKind, isRead, parseRequest, parseSession } from "./commands.js";
 import type { Command, ReadOp, Slot } from "./commands.js";
-import { LeadershipLostError, StateMachineError, StoppedError } from "./errors.js";
+import { LeadershipLostError, OverloadedError, StateMachineError, StoppedError } from "./errors.js";
 import { KvMachine } from "./kv-machine.js";
 import type { Results } from "./kv-machine.js";
 import { KV_SERVICE, Status } from "./messages.js";
@@ -33,10 +33,14 @@ export interface KVServerOptions {
   readMode?: ReadMode;
   /** How many clients are remembered; beyond that the one that wrote longest ago is forgotten. Default 10,000. */
   maxSessions?: number;
+  /** Bytes of commands that may wait here to be applied; beyond that writes are put off. Default 64 MiB. */
+  maxPendingBytes?: number;
   /** Told why this server stopped by itself. Without it the error is an unhandled rejection, which ends the process. */
   onFailure?: (error: Error) => void;
   /** Puts something around the state machine that watches it: every call must go through unchanged. */
   watch?: (machine: StateMachine<Command, Results>) => StateMachine<Command, Results>;
+  /** Watches Raft from inside. */
+  observer?: RaftObserver;
 }
 
 /** Figures for people and tests. */
@@ -88,8 +92,8 @@ class KVServerNode implements KVServer {
     this.raft = raft;
     this.service = makeService(KV_SERVICE, {
       Request: (args) => this.#request(args),
-      Register: () => this.#propose([CommandKind.register, this.#maxSessions]),
-      EndSession: (args) => this.#propose([CommandKind.end, parseSession(args)]),
+      Register: () => this.#elsewhere() ?? this.#propose([CommandKind.register, this.#maxSessions]),
+      EndSession: (args) => this.#elsewhere() ?? this.#propose([CommandKind.end, parseSession(args)]),
     });
   }
 
@@ -106,8 +110,10 @@ class KVServerNode implements KVServer {
     this.#rsm.kill();
   }
 
-  #request(args: unknown): Promise<KVReply> {
+  #request(args: unknown): KVReply | Promise<KVReply> {
     const [session, firstSeq, slots] = parseRequest(args);
+    const elsewhere = this.#elsewhere();
+    if (elsewhere !== null) return elsewhere;
     if (!slots.every(isReadSlot)) return this.#propose([CommandKind.request, session, firstSeq, slots]);
     return this.#readMode === "log" ? this.#propose([CommandKind.read, slots]) : this.#read(slots);
   }
@@ -133,11 +139,16 @@ class KVServerNode implements KVServer {
     }
   }
 
+  /** What most calls to a follower come to, without the cost of an error that says so. */
+  #elsewhere(): KVReply | null {
+    const { raft } = this;
+    return raft.getState().isLeader ? null : [Status.notLeader, this.#me, raft.leaderHint()];
+  }
+
   #refuse(error: unknown): KVReply {
     if (error instanceof NotLeaderError) return [Status.notLeader, this.#me, error.leader];
-    if (error instanceof LeadershipLostError || error instanceof StoppedError || error instanceof StateMachineError) {
-      return [Status.retry, this.#me];
-    }
+    const mayRetry = [OverloadedError, LeadershipLostError, StoppedError, StateMachineError];
+    if (mayRetry.some((kind) => error instanceof kind)) return [Status.retry, this.#me];
     throw error;
   }
 }

@@ -4,6 +4,8 @@ import type { ApplyMsg } from "./types.js";
 
 /** Messages made ready at once; the rest stays in the log, so a slow consumer holds up nothing and fills no queue. */
 const BATCH = 64;
+/** In a row; then everything else gets its turn. Promises alone would not let it: a long log would hold up heartbeats. */
+const STREAK = 256;
 
 type Result = IteratorResult<ApplyMsg, undefined>;
 
@@ -30,11 +32,15 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
   #takenIndex: number;
   #snapshot: Snapshot | null = null;
   #waiter: ((result: Result) => void) | null = null;
+  readonly #atTurnEnd: ((fn: () => void) => void) | undefined;
+  /** Messages that were asked for since the last wait. */
+  #streak = 0;
   #isIterated = false;
   #isClosed = false;
 
-  constructor(log: CommittedLog, appliedIndex: number) {
+  constructor(log: CommittedLog, appliedIndex: number, atTurnEnd?: (fn: () => void) => void) {
     this.#log = log;
+    this.#atTurnEnd = atTurnEnd;
     this.appliedIndex = appliedIndex;
     this.#takenIndex = appliedIndex;
   }
@@ -60,9 +66,12 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
     if (this.#waiter !== null) {
       return Promise.reject(new KvraftError("APPLYCH_BUSY", "await one next() of applyCh before the next"));
     }
-    const message = this.#take();
+    const isLong = this.#atTurnEnd !== undefined && ++this.#streak > STREAK;
+    const message = isLong ? undefined : this.#take();
     if (message !== undefined) return Promise.resolve({ value: message, done: false });
     if (this.#isClosed) return Promise.resolve({ value: undefined, done: true });
+    this.#streak = 0;
+    if (isLong) this.#atTurnEnd(() => this.wake());
     return new Promise((resolve) => {
       this.#waiter = resolve;
     });

@@ -10,26 +10,16 @@ import {
 } from "../runtime/index.js";
 import { makeService, type ClientEnd, type Service } from "../labrpc/index.js";
 import { ApplyChannel } from "./apply-channel.js";
-import { RaftCore, resolveRaftConfig, type Effect, type RaftConfig, type Reply, type Request } from "./core/index.js";
+import { resolveRaftConfig, type Effect, type RaftCore, type Reply, type Request } from "./core/index.js";
 import { KilledError, NotLeaderError, StorageFailedError, TransferError } from "./errors.js";
+import { makeCore, type RaftObserver } from "./observer.js";
+import type { RaftOptions } from "./options.js";
 import { Pending } from "./pending.js";
 import { ReadCalls } from "./read-calls.js";
 import { describeStatus } from "./status.js";
 import type { Storage } from "./storage.js";
 import type { ApplyMsg, Raft, RaftStatus } from "./types.js";
 import { decodeReply, decodeRequest, encodeReply, encodeRequest, methodOf } from "./wire.js";
-
-export interface RaftOptions {
-  /** peers[i] reaches server i; peers[me] is never called. */
-  readonly peers: readonly ClientEnd[];
-  readonly me: number;
-  /** The storage of this server: the labs' `Persister`, or a durable one. */
-  readonly persister: Storage;
-  readonly runtime: Runtime;
-  readonly config?: Partial<RaftConfig>;
-  /** Called once if this server stops by itself: its storage failed (the cause), or an invariant does not hold. */
-  readonly onFailure?: (error: Error) => void;
-}
 
 /** Its `then` runs a function after the present turn, at half the cost of queueMicrotask. */
 const TURN = Promise.resolve();
@@ -76,6 +66,7 @@ class RaftServer implements Raft {
   readonly #transferCalls: Pending<void>;
   readonly #forgetReporter: (() => void) | undefined;
   readonly #onFailure: ((error: Error) => void) | undefined;
+  readonly #observer: RaftObserver | undefined;
 
   constructor(options: RaftOptions) {
     const { peers, me, runtime } = options;
@@ -87,14 +78,16 @@ class RaftServer implements Raft {
     this.#runtime = runtime;
     this.#storage = options.persister;
     this.#onFailure = options.onFailure;
-    this.#core = new RaftCore({
+    this.#observer = options.observer;
+    const coreOptions = {
       me,
       voters: peers.map((_, id) => id),
       config: resolveRaftConfig(options.config),
       random: forkRandom(runtime.random, `raft ${me}`),
       stored: this.#storage.load(),
       now: runtime.clock.now(),
-    });
+    };
+    this.#core = makeCore(coreOptions, options.observer);
     const { state } = this.#core;
     this.#channel = new ApplyChannel(
       {
@@ -107,6 +100,7 @@ class RaftServer implements Raft {
         entryAt: (index) => state.log.entryAt(index),
       },
       state.commitIndex,
+      runtime.atTurnEnd,
     );
     this.applyCh = this.#channel;
     this.#reads = new ReadCalls(runtime.clock, this.#channel);
@@ -371,6 +365,7 @@ class RaftServer implements Raft {
 
   #release(effect: GatedEffect): void {
     if (this.#isKilled) return;
+    this.#observer?.released(effect, this.#core.state);
     switch (effect.type) {
       case "send":
         this.#send(effect.to, effect.message);
@@ -399,7 +394,8 @@ class RaftServer implements Raft {
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
-    void TURN.then(this.#flush);
+    if (this.#runtime.atTurnEnd !== undefined) this.#runtime.atTurnEnd(this.#flush);
+    else void TURN.then(this.#flush);
   }
 
   readonly #flush = (): void => {

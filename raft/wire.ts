@@ -149,13 +149,26 @@ function tuple(value: unknown): Wire {
   return value;
 }
 
+/**
+ * The durable log has six bytes for a term and for an index. Half of what they hold is far beyond all that a group can
+ * reach; and who has been told of such a term still has as many to go, instead of none.
+ */
+const MOST = 2 ** 47;
+
 /** A term, an index, an id or a sequence number: all are whole numbers from 0. */
 function count(w: Wire, at: number): number {
   const value = w[at];
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new BadMessageError(`field ${at} of a Raft message must be a whole number from 0, not ${String(value)}`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0 || value > MOST) {
+    throw new BadMessageError(
+      `field ${at} of a Raft message must be a whole number from 0 to ${MOST}, not ${inWords(value)}`,
+    );
   }
   return value;
+}
+
+/** What came from afar may be an object without a way to become a string. */
+function inWords(value: unknown): string {
+  return typeof value === "object" && value !== null ? "an object" : String(value);
 }
 
 /** A term in the sender's log, which cannot be later than the sender's own. */
@@ -187,7 +200,7 @@ function entriesOf(value: unknown, prevTerm: number, senderTerm: number): readon
     const type = flat[i + 1];
     if (term < lowest || term > senderTerm) throw new BadMessageError(`an entry of term ${term} cannot stand here`);
     if (type !== EntryType.command && type !== EntryType.noop) {
-      throw new BadMessageError(`unknown entry type ${String(type)}; is the sender of a newer version?`);
+      throw new BadMessageError(`unknown entry type ${inWords(type)}; is the sender of a newer version?`);
     }
     entries.push({ term, type, data: bytes(flat[i + 2]) });
     lowest = term;

@@ -30,6 +30,8 @@ export interface Disk {
 export interface DiskFile {
   /** Writes some of `bytes` at `position`, and says how many. What is written is durable after `sync`. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Offered where the system can do both in one operation: `write`, and what it wrote is durable when it ends. */
+  writeSynced?(bytes: Uint8Array, position: number): Promise<number>;
   /** Makes content and size durable. After an error nobody knows what is on the disk: never try again (fsyncgate). */
   sync(): Promise<void>;
   truncate(size: number): Promise<void>;

@@ -53,10 +53,28 @@ export function sleepOn(clock: Clock, ms: number, signal?: AbortSignal): Promise
   });
 }
 
+let turnEnd: (() => void)[] = [];
+
+/** Once all callbacks of a poll for events have run; also what comes up in `fn` itself, within the same turn. */
+export function atTurnEnd(fn: () => void): void {
+  if (turnEnd.push(fn) === 1) setImmediate(endTurn);
+}
+
+function endTurn(): void {
+  let done = 0;
+  try {
+    while (done < turnEnd.length) (turnEnd[done++] as () => void)();
+  } finally {
+    // One that throws ends the process, if nobody objects. Then the others go on.
+    turnEnd = turnEnd.slice(done);
+    if (turnEnd.length > 0) setImmediate(endTurn);
+  }
+}
+
 /**
  * The runtime of real life: the monotonic clock of the process, and a random source seeded from the system's entropy.
  * `seed` fixes the random source only; real time stays real.
  */
 export function realRuntime(seed?: number): Runtime {
-  return { clock: new RealClock(), random: new SeededRandom(seed ?? randomInt(2 ** 47)) };
+  return { clock: new RealClock(), random: new SeededRandom(seed ?? randomInt(2 ** 47)), atTurnEnd };
 }

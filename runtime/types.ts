@@ -31,6 +31,11 @@ export interface Runtime {
   readonly clock: Clock;
   readonly random: Random;
   /**
+   * Offered by real life: runs `fn` once all that has come in together, on all connections, has been dealt with. What is
+   * put off until then goes together. Elsewhere a turn is one message, and ends with the promises that it settled.
+   */
+  atTurnEnd?(fn: () => void): void;
+  /**
    * Offered by a simulated world: registers a function that lists, in words, what is waiting for something that is not
    * a timer. It is asked only when the world has come to a standstill. Returns the function that takes it back.
    */

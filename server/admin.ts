@@ -32,6 +32,8 @@ export interface MeetReply {
   readonly incarnation: string;
   /** What it knows now of the one that asked. */
   readonly known: Acquaintance;
+  /** Whether the one that answers has been told that its own data are lost. */
+  readonly isRefused: boolean;
 }
 
 export function makeNodeService(actions: NodeActions): Service {

@@ -6,6 +6,7 @@ import { Command, CommanderError } from "commander";
 
 import { checkCommand } from "./commands/check.js";
 import { clusterCommands } from "./commands/index.js";
+import { sweepCommand } from "./commands/sweep.js";
 import { processOutside, type Outside } from "./commands/outside.js";
 
 const EXIT_USAGE = 2;
@@ -27,10 +28,11 @@ export async function main(argv: readonly string[], outside: Outside = processOu
   const program = new Command("kvraft")
     .description("a key/value service replicated by Raft")
     .version(version())
-    .showHelpAfterError()
+    .showHelpAfterError("(--help shows what there is)")
     .exitOverride()
     .configureOutput({ writeOut: outside.out, writeErr: outside.err });
   checkCommand(program, outside);
+  sweepCommand(program, outside);
   clusterCommands(program, outside);
   for (const command of program.commands) command.copyInheritedSettings(program);
   try {
@@ -43,5 +45,9 @@ export async function main(argv: readonly string[], outside: Outside = processOu
 }
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // Whoever reads may have read enough: `kvraft sweep --replay 5 | head`.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
   await main(process.argv.slice(2));
 }

@@ -77,7 +77,7 @@ const asList = (value: string): unknown => value.split(",").filter((item) => ite
 function asNodes(value: string): unknown {
   return (asList(value) as string[]).map((item, i) => {
     const match = /^(?:(\d+)=)?(?:\[([^\]]+)\]|([^:=[\]]+)):(\d+)$/.exec(item);
-    if (match === null) return item;
+    if (match === null) throw mustBe(`nodes[${i}]`, "id=host:port or host:port", item);
     const [, id, host6, host, port] = match;
     return { id: id === undefined ? i + 1 : Number(id), host: host6 ?? host, port: Number(port) };
   });
@@ -123,6 +123,7 @@ export const nodeSettings: readonly TextSetting[] = [
   setting("replaceLostData", undefined, asYesOrNo, "this node's data were lost: get a copy from all the others"),
   setting("groups", "names", asList, 'key/value groups (default "kv")'),
   setting("maxRaftState", "bytes", asNumber, "take a snapshot when the log is so large; -1: never (default 64 MiB)"),
+  setting("maxPendingBytes", "bytes", asNumber, "put writes off while so much waits to be committed (default 64 MiB)"),
   setting("httpPort", "port", asNumber, "HTTP server for health, status, metrics (default none)"),
   setting("httpHost", "host", asText, "what it listens on (default 127.0.0.1)"),
   setting("closeTimeout", "ms", asNumber, "bound on an orderly end (default 5000)"),
@@ -157,8 +158,8 @@ const RIVALS: Readonly<Record<string, string>> = { secret: "secretFile", secretF
 
 function putText(config: Record<string, unknown>, each: TextSetting, value: string, source: string): void {
   const alone: Record<string, unknown> = {};
-  each.put(alone, each.toValue(value));
   try {
+    each.put(alone, each.toValue(value));
     checkFields(nodeConfigFields, alone, "");
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 
 import type { Check } from "./checks.js";
 import {
@@ -76,6 +77,11 @@ export interface NodeConfig extends ClusterConfig {
   readonly groups?: readonly string[];
   /** A group takes a snapshot when its log has grown to about this many bytes; -1 = never. Default 64 MiB. */
   readonly maxRaftState?: number;
+  /**
+   * Bytes of commands that may wait to be committed in a group; beyond that writes are put off, and clients try again.
+   * From 1000, default 64 MiB.
+   */
+  readonly maxPendingBytes?: number;
   /** Port of the HTTP server for health, status and metrics; 0: the system chooses one. Default: no such server. */
   readonly httpPort?: number;
   /** Default "127.0.0.1". It asks for no password: another address needs `allowUnauthenticated`. */
@@ -98,6 +104,7 @@ export const NODE_GROUP = "node";
 const MAX_NODES = 9;
 const MAX_TIMEOUT_MS = 60_000;
 const MIN_RAFT_STATE = 1000;
+const MIN_PENDING_BYTES = 1000;
 const MIB = 1024 * 1024;
 const LOOPBACK = /^(localhost|::1|127(\.\d{1,3}){3})$/;
 
@@ -180,6 +187,7 @@ export const nodeConfigFields = {
   replaceLostData: yesOrNo,
   groups: groupList,
   maxRaftState,
+  maxPendingBytes: whole(MIN_PENDING_BYTES, Number.MAX_SAFE_INTEGER, "bytes"),
   httpPort: port,
   httpHost: text,
   closeTimeout: whole(0, MAX_TIMEOUT_MS, "milliseconds"),
@@ -207,6 +215,7 @@ export interface ResolvedNode extends ResolvedCluster {
   readonly replaceLostData: boolean;
   readonly groups: readonly string[];
   readonly maxRaftState: number;
+  readonly maxPendingBytes: number;
   readonly http: { readonly host: string; readonly port: number } | undefined;
   readonly closeTimeout: number;
   readonly logLevel: LogLevel;
@@ -255,6 +264,7 @@ export function resolveNode(values: object): ResolvedNode {
     replaceLostData: config.replaceLostData ?? false,
     groups: config.groups ?? [DEFAULT_GROUP],
     maxRaftState: config.maxRaftState ?? 64 * MIB,
+    maxPendingBytes: config.maxPendingBytes ?? 64 * MIB,
     http: httpOf(config),
     closeTimeout: config.closeTimeout ?? 5000,
     logLevel: config.logLevel ?? "info",
@@ -298,7 +308,26 @@ function tlsOf(tls: TlsConfig): NonNullable<ResolvedCluster["tls"]> {
     }
     return content ?? readFile(required(file, `tls.${key}File`, "the path of a PEM file"), `tls.${key}File`);
   };
-  return { ca: part("ca"), cert: part("cert"), key: part("key") };
+  const parts = { ca: part("ca"), cert: part("cert"), key: part("key") };
+  checkPem("ca", { ca: parts.ca });
+  checkPem("cert", { cert: parts.cert });
+  // A key says nothing by itself; that it cannot be read and that it belongs to another certificate are one mistake.
+  checkPem("key", { cert: parts.cert, key: parts.key });
+  return parts;
+}
+
+/** What TLS cannot use must come out now, with the setting's name, not in the middle of the first connection. */
+function checkPem(part: "ca" | "cert" | "key", pem: { ca?: string; cert?: string; key?: string }): void {
+  if (part === "ca" && !/-----BEGIN [A-Z ]*CERTIFICATE-----/.test(pem.ca as string)) {
+    throw new ConfigError("tls.ca", "tls.ca (or tls.caFile) must hold certificates in PEM form");
+  }
+  try {
+    createSecureContext(pem);
+  } catch (cause) {
+    const what = part === "key" ? "the private key of tls.cert, without a passphrase," : "certificates";
+    const message = `tls.${part} (or tls.${part}File) must hold ${what} in PEM form: ${(cause as Error).message}`;
+    throw new ConfigError(`tls.${part}`, message);
+  }
 }
 
 function readFile(path: string, field: string): string {

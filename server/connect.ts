@@ -7,6 +7,7 @@ import type { AdminReply } from "./admin.js";
 import { ConfigError } from "./checks.js";
 import { DEFAULT_GROUP, NODE_GROUP, resolveCluster } from "./config.js";
 import type { ClusterConfig, NodeAddress } from "./config.js";
+import { untilClosed } from "./local-end.js";
 import type { NodeStatus } from "./status.js";
 import { connectTo, RefusedError, silentLogger } from "./transport/index.js";
 import type { Logger, TcpEnd, TransportLimits } from "./transport/index.js";
@@ -42,12 +43,15 @@ const CONNECT_MS = 1000;
 /** A program's, or a person's, connections to a cluster. Close it, or the process does not end. */
 export class KvClient implements AsyncDisposable {
   readonly clerk: Clerk;
+  /** Further ones, closed with this. */
+  readonly #clerks: Clerk[] = [];
   readonly #nodes: readonly NodeAddress[];
   readonly #group: string;
   readonly #runtime: Runtime;
   /** To what each node offers as a whole, in the order of #nodes. */
   readonly #ends: readonly TcpEnd[];
   readonly #groupEnds: readonly TcpEnd[];
+  readonly #closed = new AbortController();
 
   /** Use `connect`. */
   constructor(options: ClientOptions) {
@@ -72,7 +76,7 @@ export class KvClient implements AsyncDisposable {
       }),
     );
     this.#groupEnds = this.#ends.map((end) => end.forGroup(group));
-    this.clerk = makeClerk(this.#groupEnds, { runtime });
+    this.clerk = this.#newClerk();
   }
 
   /**
@@ -87,6 +91,21 @@ export class KvClient implements AsyncDisposable {
       if (errors.every((each) => each instanceof RefusedError)) throw errors[0];
       throw new UnavailableError(`no node can be reached. ${this.whyNot()}`);
     }
+  }
+
+  /** Another client of the store, with a session of its own, over the same connections. */
+  makeClerk(): Clerk {
+    const clerk = this.#newClerk();
+    this.#clerks.push(clerk);
+    return clerk;
+  }
+
+  #newClerk(): Clerk {
+    const owner = { name: "the client", closed: this.#closed.signal };
+    return makeClerk(
+      this.#groupEnds.map((end) => untilClosed(end, owner)),
+      { runtime: this.#runtime },
+    );
   }
 
   /** How each node is, in the order of their ids; those that do not answer in time are told so. */
@@ -148,9 +167,10 @@ export class KvClient implements AsyncDisposable {
     return reasons.join("; ");
   }
 
-  /** Ends this client's session and closes its connections; gives up after a second. */
+  /** Ends this client's sessions and closes its connections. Calls that have no answer after a second fail (STOPPED). */
   async close(): Promise<void> {
-    await this.clerk[Symbol.asyncDispose]();
+    await Promise.all([this.clerk, ...this.#clerks].map((clerk) => clerk[Symbol.asyncDispose]()));
+    this.#closed.abort();
     await Promise.all([...this.#groupEnds, ...this.#ends].map((end) => end.close()));
   }
 

@@ -1,20 +1,41 @@
 import { join } from "node:path";
 
+import { KvraftError } from "../runtime/index.js";
 import type { Disk, Runtime, TimerHandle } from "../runtime/index.js";
 import { makeService, Server } from "../labrpc/index.js";
-import type { ClientEnd, Service } from "../labrpc/index.js";
+import type { Service } from "../labrpc/index.js";
 import { Persister } from "../raft/index.js";
 import type { Raft, RaftConfig, StorageWrite } from "../raft/index.js";
 import { OpKind, startKVServer, startRsm } from "../kvraft/index.js";
 import type { KVServer, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
 import type { Gate } from "./admission.js";
+import { ForwardingRsm, makeSubmitService } from "./forward.js";
 import { LocalEnd } from "./local-end.js";
 import { GroupWatch, TimedDisk } from "./observer.js";
 import type { GroupObserver } from "./observer.js";
 import type { GroupStatus } from "./status.js";
 import { openStorage } from "./storage/index.js";
 import type { DurableStorage, RecoveryReport } from "./storage/index.js";
-import type { Logger } from "./transport/index.js";
+import type { Logger, TcpEnd } from "./transport/index.js";
+
+/**
+ * The disk did not finish what it was doing while a node was closed. What was acknowledged is safe; the directory stays
+ * locked until the disk answers or the process ends. Code `CLOSE_TIMEOUT`.
+ */
+export class CloseTimeoutError extends KvraftError {
+  constructor(directory: string, timeoutMs: number) {
+    super(
+      "CLOSE_TIMEOUT",
+      `the disk below ${directory} has not finished within ${timeoutMs} ms; check it, and end this process`,
+    );
+  }
+}
+
+/** So much may wait for a leader's disk; then another one must lead. Twice what may wait to be committed. */
+const MAX_UNDURABLE_BYTES = 128 << 20;
+
+/** How often to look whether anybody is left to take over leadership. */
+const HEIRS_POLL_MS = 20;
 
 /** A state machine of the user's. */
 // eslint-disable-next-line typescript/no-explicit-any -- each group has its own types, which only its user knows
@@ -26,10 +47,12 @@ export interface GroupOptions {
   readonly ids: readonly number[];
   readonly me: number;
   /** An end to each of the others; null for this one. */
-  readonly ends: readonly (ClientEnd | null)[];
+  readonly ends: readonly (TcpEnd | null)[];
   readonly runtime: Runtime;
   readonly config: Partial<RaftConfig> & { readonly electionTimeoutMaxMs: number };
   readonly maxRaftState: number;
+  readonly maxPendingBytes: number;
+  readonly maxCommandBytes: number;
   /** Null: keep everything in memory. */
   readonly dir: string | null;
   readonly disk: Disk;
@@ -70,6 +93,8 @@ export class Group {
   /** The last term in which this node stood for election. */
   #electionTerm = 0;
   #isGivingWay = false;
+  /** Handed to the storage and not durable yet. */
+  #undurableBytes = 0;
   #diskTimer: TimerHandle | undefined;
 
   /** Opens the group's storage and starts it. @throws what openStorage throws; StateMachineError */
@@ -100,19 +125,20 @@ export class Group {
   }
 
   private constructor(options: GroupOptions, durable: DurableStorage | null) {
-    const { name, ends, gate, me, runtime, config, maxRaftState, stateMachine, observer } = options;
+    const { name, ids, ends, gate, me, runtime, config, maxRaftState, stateMachine, observer } = options;
     this.name = name;
     this.#options = options;
     this.#durable = durable;
     this.#memory = durable === null ? new Persister() : null;
-    this.localEnd = new LocalEnd(this.servers.peer);
+    this.localEnd = new LocalEnd(this.servers.peer, options.maxCommandBytes);
     const watch = observer && new GroupWatch(runtime.clock, observer);
     const storage = this.#withEvents(durable ?? (this.#memory as Persister));
     const common = {
-      servers: ends.map((end) => (end === null ? this.localEnd : gate.end(end))),
+      servers: ends.map((end, i) => (end === null ? this.localEnd : gate.end(end, ids[i] as number))),
       me,
       persister: watch?.storage(storage) ?? storage,
       maxRaftState,
+      maxPendingBytes: options.maxPendingBytes,
       runtime,
       config: { ...config, noopOnElection: true },
       onFailure: (error: Error) => this.#onFailure(error),
@@ -125,8 +151,9 @@ export class Group {
     } else {
       const started = startRsm({ ...common, stateMachine: watch?.machine(stateMachine) ?? stateMachine });
       this.kv = null;
-      this.rsm = started.rsm;
+      this.rsm = new ForwardingRsm(started.rsm, options, runtime.clock);
       this.raft = started.raft;
+      this.servers.peer.addService(makeSubmitService(started.rsm));
     }
     this.servers.peer.addService(gate.service(this.raft.service));
     this.raft.onStateChange(() => this.#onStateChange());
@@ -195,12 +222,46 @@ export class Group {
     this.#onFailure(error);
   }
 
-  /** Stops at once; what was acknowledged is kept. Ends when the storage is closed. */
-  async close(): Promise<void> {
-    if (this.#diskTimer !== undefined) this.#options.runtime.clock.clearTimeout(this.#diskTimer);
+  /**
+   * Hands leadership over before the end, so that the others need no election. `hasHeirs`: somebody could take it.
+   * Nothing comes of it within `timeoutMs`: then there is an election.
+   */
+  async handOver(timeoutMs: number, hasHeirs: () => boolean): Promise<void> {
+    if (!this.isLeader || timeoutMs <= 0 || !hasHeirs()) return;
+    const { clock } = this.#options.runtime;
+    const alone = new AbortController();
+    let timer: TimerHandle;
+    const look = (): void => {
+      if (hasHeirs()) timer = clock.setTimeout(look, HEIRS_POLL_MS);
+      else alone.abort();
+    };
+    timer = clock.setTimeout(look, HEIRS_POLL_MS);
+    try {
+      await this.raft.transferLeadership(undefined, { timeoutMs, signal: alone.signal });
+    } catch (error) {
+      this.#options.logger.warn({ group: this.name, err: error }, "nobody took over leadership");
+    } finally {
+      clock.clearTimeout(timer);
+    }
+  }
+
+  /** Stops at once; what was acknowledged is kept. Ends when the storage is closed. @throws CloseTimeoutError */
+  async close(diskTimeoutMs: number): Promise<void> {
+    const { clock } = this.#options.runtime;
+    if (this.#diskTimer !== undefined) clock.clearTimeout(this.#diskTimer);
     this.#diskTimer = undefined;
     this.raft.kill();
-    await this.#durable?.close();
+    if (this.#durable === null) return;
+    let timer: TimerHandle | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const error = new CloseTimeoutError(this.#options.dir as string, diskTimeoutMs);
+      timer = clock.setTimeout(() => reject(error), diskTimeoutMs);
+    });
+    try {
+      await Promise.race([this.#durable.close(), late]);
+    } finally {
+      clock.clearTimeout(timer as TimerHandle);
+    }
   }
 
   #idOf(server: number | null): number | null {
@@ -237,11 +298,25 @@ export class Group {
       stateSize: () => inner.stateSize(),
       readSnapshot: () => inner.readSnapshot(),
       write: (write: StorageWrite, done) => {
-        inner.write(write, done);
+        const bytes = bytesOf(write);
+        this.#undurableBytes += bytes;
+        inner.write(write, (error) => {
+          this.#undurableBytes -= bytes;
+          done(error);
+        });
+        // Not from the midst of Raft.
+        if (this.#undurableBytes > MAX_UNDURABLE_BYTES) queueMicrotask(() => this.#onBacklog());
         const { snapshot } = write;
         if (snapshot !== null) listener.onSnapshot(this.name, snapshot.index, snapshot.data.length, write.discardLog);
       },
     };
+  }
+
+  /** With the others' disks entries commit without ours; what waits for ours would grow without end. */
+  #onBacklog(): void {
+    if (this.#undurableBytes <= MAX_UNDURABLE_BYTES || !this.isLeader || this.#isGivingWay) return;
+    this.#options.logger.error({ group: this.name, bytes: this.#undurableBytes }, "the disk does not keep up");
+    this.giveWay();
   }
 
   #timed(service: Service, observer: GroupObserver): Service {
@@ -269,6 +344,12 @@ export class Group {
       this.#watchDisk(durable);
     }, config.electionTimeoutMaxMs / 2);
   }
+}
+
+function bytesOf({ entries }: StorageWrite): number {
+  let bytes = 0;
+  for (const { data } of entries) bytes += data.length;
+  return bytes;
 }
 
 /** The arguments were checked by the handler before this is asked. */

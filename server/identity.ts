@@ -3,7 +3,9 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, wr
 import { dirname, join } from "node:path";
 
 import { KvraftError } from "../runtime/index.js";
+import { ConfigError } from "./checks.js";
 import type { ResolvedNode } from "./config.js";
+import { DiskFailedError, DiskFullError, isDiskFull } from "./storage/index.js";
 
 /** The directory holds the data of another node, or of another cluster. Nothing was changed. Code `WRONG_DIRECTORY`. */
 export class WrongDirectoryError extends KvraftError {
@@ -29,8 +31,10 @@ interface Content {
   /** Drawn when the directory was made: a new directory for the same node has another one. */
   readonly incarnation: string;
   /** Whether this node may take part in elections. */
-  admitted: boolean;
-  readonly peers: Record<string, Acquaintance>;
+  readonly admitted: boolean;
+  readonly peers: Readonly<Record<string, Acquaintance>>;
+  /** The node that knew this one with other data when it asked to be admitted. */
+  readonly witness?: number;
 }
 
 const INCARNATION_BYTES = 12;
@@ -38,13 +42,13 @@ const INCARNATION_BYTES = 12;
 /** Whose a data directory is, kept in its file node.json; in memory where nothing is kept. */
 export class Identity {
   readonly directory: string;
-  readonly #content: Content;
+  #content: Content;
   readonly #isKept: boolean;
 
   /**
    * Reads who the directory belongs to, or writes it at the first start. With another cluster's, another node's or
    * another list of nodes, what is stored would be taken for something that it is not.
-   * @throws WrongDirectoryError
+   * @throws WrongDirectoryError; ConfigError where it is no directory that can be written to; DiskFullError
    */
   constructor({ dataDir, myid, clusterId, nodes, enableDataPersistence }: ResolvedNode) {
     this.directory = join(dataDir, `node-${myid}`);
@@ -60,8 +64,8 @@ export class Identity {
     // Who is alone has nobody to ask, and who keeps nothing has nothing to lose.
     const admitted = ids.length === 1 || !enableDataPersistence;
     this.#content = { format: 1, clusterId, myid, nodes: ids, incarnation, admitted, peers: {} };
-    if (enableDataPersistence) mkdirSync(this.directory, { recursive: true });
-    this.#save();
+    if (enableDataPersistence) makeDirectory(this.directory);
+    this.#save(this.#content);
   }
 
   get incarnation(): string {
@@ -72,19 +76,47 @@ export class Identity {
     return this.#content.admitted;
   }
 
-  admit(): void {
-    this.#content.admitted = true;
-    this.#save();
+  /** Whether there is a directory: who keeps nothing is another one after each start, and is not held to it. */
+  get isKept(): boolean {
+    return this.#isKept;
   }
 
-  /** Remembers node `id`, durably, unless it is known already; `replace` forgets what was known. Returns what is known now. */
+  /** Who has refused this node for its data being lost; null: nobody, or it was admitted since. */
+  get witness(): number | null {
+    return this.#content.witness ?? null;
+  }
+
+  /** @throws DiskFullError: try again; DiskFailedError. Nothing has changed then. */
+  admit(): void {
+    const { witness: _, ...rest } = this.#content;
+    this.#save({ ...rest, admitted: true });
+  }
+
+  /** It holds also after a restart, when the witness may be away. @throws as `admit` */
+  refuse(witness: number): void {
+    this.#save({ ...this.#content, witness });
+  }
+
+  /** As node `id` is remembered; null where they have not met. */
+  incarnationOf(id: number): string | null {
+    return this.#content.peers[id]?.incarnation ?? null;
+  }
+
+  /** Whether one of the other nodes is remembered with it. */
+  knows(incarnation: string): boolean {
+    return Object.values(this.#content.peers).some((peer) => peer.incarnation === incarnation);
+  }
+
+  /**
+   * Remembers node `id`, durably, unless it is known already; `replace` forgets what was known. Returns what is known now.
+   * @throws as `admit`
+   */
   meet(id: number, incarnation: string, replace: boolean): Acquaintance {
     const { peers, admitted } = this.#content;
     const known = peers[id];
     if (known !== undefined && (!replace || known.incarnation === incarnation)) return known;
     const met: Acquaintance = { incarnation, metFresh: !admitted || !this.#isKept };
-    peers[id] = met;
-    this.#save();
+    this.#save({ ...this.#content, peers: { ...peers, [id]: met } });
     return met;
   }
 
@@ -105,15 +137,36 @@ export class Identity {
       throw differs("a cluster of nodes", found.nodes, expected.nodes);
   }
 
-  #save(): void {
-    if (!this.#isKept) return;
-    const temporary = `${this.#file}.tmp`;
-    writeFileSync(temporary, `${JSON.stringify(this.#content, null, 2)}\n`);
-    sync(temporary);
-    renameSync(temporary, this.#file);
-    sync(this.directory);
-    sync(dirname(this.directory));
+  /** What is remembered counts only once it is durable: the answer to another node may depend on it. */
+  #save(content: Content): void {
+    if (this.#isKept) {
+      const temporary = `${this.#file}.tmp`;
+      try {
+        writeFileSync(temporary, `${JSON.stringify(content, null, 2)}\n`);
+        sync(temporary);
+        renameSync(temporary, this.#file);
+        sync(this.directory);
+        sync(dirname(this.directory));
+      } catch (error) {
+        throw isDiskFull(error) ? new DiskFullError(this.directory, error) : new DiskFailedError(this.directory, error);
+      }
+    }
+    this.#content = content;
   }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw isDiskFull(error) ? new DiskFullError(path, error) : unusable(path, error);
+  }
+}
+
+function unusable(path: string, error: unknown): ConfigError {
+  const { code } = error as NodeJS.ErrnoException;
+  const message = `dataDir: ${path} cannot be used (${code}); name a directory that this process may write to`;
+  return new ConfigError("dataDir", message);
 }
 
 function read(file: string): Content | null {
@@ -122,7 +175,7 @@ function read(file: string): Content | null {
     content = readFileSync(file, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+    throw unusable(file, error);
   }
   try {
     return JSON.parse(content) as Content;

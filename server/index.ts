@@ -9,8 +9,10 @@ export {
   type ClientOptions,
   type NodeAnswer,
 } from "./connect.js";
+export { ForwardedError } from "./forward.js";
+export { CloseTimeoutError } from "./group.js";
 export { WrongDirectoryError } from "./identity.js";
-export { KvNode, startNode, type NodeEvents, type NodeOptions } from "./node.js";
+export { KvNode, startNode, type CloseOptions, type NodeEvents, type NodeOptions } from "./node.js";
 export type { GroupStatus, NodeStatus, PeerStatus } from "./status.js";
 export {
   CorruptLogError,

@@ -17,11 +17,12 @@ import type { AnyStateMachine, GroupListener } from "./group.js";
 import { serveHttp } from "./http.js";
 import type { HttpServer } from "./http.js";
 import { Identity } from "./identity.js";
+import { untilClosed } from "./local-end.js";
 import { NodeMetrics } from "./metrics.js";
 import { addressText, Peers } from "./peers.js";
 import type { NodeStatus } from "./status.js";
 import { nodeDisk } from "./storage/index.js";
-import { listen, silentLogger } from "./transport/index.js";
+import { listen, resolveLimits, silentLogger } from "./transport/index.js";
 import type { Logger, TransportLimits, TransportServer } from "./transport/index.js";
 
 /** The settings of a configuration file, and what only a program can give. */
@@ -50,8 +51,14 @@ export interface NodeEvents {
   error: [error: Error, group: string];
 }
 
+export interface CloseOptions {
+  readonly timeoutMs?: number;
+  readonly diskTimeoutMs?: number;
+}
+
 const DRAIN_PART = 0.3;
 const CLERK_CLOSE_MS = 500;
+const DISK_CLOSE_MS = 5000;
 
 /** One node of a cluster, in this process. Close it, or the process does not end. */
 export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable {
@@ -68,8 +75,9 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   readonly #metrics: NodeMetrics | undefined;
   readonly #identity: Identity;
   readonly #gate: Gate;
-  /** Aborted by close(). */
+  /** Aborted by close(), the second one when it has waited for the clerks. */
   readonly #ending = new AbortController();
+  readonly #clerksClosed = new AbortController();
   #transport: TransportServer | undefined;
   #http: HttpServer | undefined;
   #closing: Promise<void> | undefined;
@@ -85,7 +93,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     this.#disk = options.disk ?? nodeDisk;
     this.#startedAt = this.#runtime.clock.now();
     this.#identity = new Identity(config);
-    this.#gate = new Gate(this.#identity.isAdmitted);
+    this.#gate = new Gate(this.#identity);
     if (options.measure ?? config.http !== undefined) this.#metrics = new NodeMetrics(() => this.status());
   }
 
@@ -106,7 +114,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     return this.clerkOf(first);
   }
 
-  /** A client of a key/value group; the same one each time. Closed with the node. */
+  /** A client of a key/value group; the same one each time. Closed with the node: calls without answer fail (STOPPED). */
   clerkOf(group: string): Clerk {
     const known = this.#clerks.get(group);
     if (known !== undefined) return known;
@@ -114,14 +122,18 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     if (this.#closing !== undefined) throw new ClosedError();
     if (kv === null) throw new InvalidArgumentError(`group "${group}" is no key/value group; use rsm("${group}")`);
     const others = (this.#peers as Peers).endsOf(group).filter((end) => end !== null);
-    const clerk = makeClerk([localEnd, ...others], { runtime: this.#runtime });
+    const owner = { name: "the node", closed: this.#clerksClosed.signal };
+    const ends = [localEnd, ...others].map((end) => untilClosed(end, owner));
+    const clerk = makeClerk(ends, { runtime: this.#runtime });
     this.#clerks.set(group, clerk);
     return clerk;
   }
 
   /**
    * A group with the user's state machine, as `stateMachines` named it. Commands and results are of the types that its
-   * methods take and give. Where this node does not lead, submit() and read() throw NotLeaderError: see `leaderOf`.
+   * methods take and give: plain data, for they travel. submit() works on any node: where this one does not lead, the
+   * command goes to the leader, once. NotLeaderError (`leader` is a node's id): nothing was proposed, no leader is known or
+   * reachable now; try again. read() throws it wherever this node does not lead: go to `leaderOf`, or submit a question.
    */
   rsm<C, R>(group: string): Rsm<C, R> {
     const { rsm } = this.#group(group);
@@ -149,7 +161,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       pid: process.pid,
       uptimeMs: Math.round(this.#runtime.clock.now() - this.#startedAt),
       persistent: enableDataPersistence,
-      isAdmitted: this.#gate.isOpen,
+      isAdmitted: this.#identity.isAdmitted,
       isClosing: this.#closing !== undefined,
       groups: Object.fromEntries([...this.#groups].map(([group, each]) => [group, each.status()])),
       peers,
@@ -183,11 +195,12 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
 
   /**
    * Hands leadership over, answers what is open, and stops: in that order, and all in all within `timeoutMs` (default:
-   * `closeTimeout`) and the time that the disk takes. What was acknowledged is on the disk. Every call waits for the
-   * same end.
+   * `closeTimeout`) and the time that the disk takes, of which no more than `diskTimeoutMs` (default 5000) is waited for.
+   * What was acknowledged is on the disk. Every call waits for the same end.
+   * @throws CloseTimeoutError (CLOSE_TIMEOUT) where the disk hangs. All else is closed then.
    */
-  close(options: { timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.#config.closeTimeout);
+  close({ timeoutMs = this.#config.closeTimeout, diskTimeoutMs = DISK_CLOSE_MS }: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs, diskTimeoutMs);
     return this.#closing;
   }
 
@@ -232,7 +245,8 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   }
 
   async #open(group: string, stateMachine: AnyStateMachine | undefined): Promise<void> {
-    const { nodes, me, myid, timeout, learningInterval, maxRaftState, dataDir, enableDataPersistence } = this.#config;
+    const { nodes, me, myid, timeout, learningInterval, maxRaftState, maxPendingBytes } = this.#config;
+    const { dataDir, enableDataPersistence } = this.#config;
     const opened = await Group.open({
       name: group,
       ids: nodes.map(({ id }) => id),
@@ -241,6 +255,8 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       runtime: this.#runtime,
       config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
       maxRaftState,
+      maxPendingBytes,
+      maxCommandBytes: resolveLimits(this.#limits).maxClientFrameBytes,
       dir: enableDataPersistence ? groupDirectory(dataDir, myid, group) : null,
       disk: this.#disk,
       stateMachine,
@@ -263,6 +279,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       peers: peers.ids.map((id) => ({
         id,
         meet: (isReplacing) => peers.ask(id, `${PEER_SERVICE}.Meet`, [myid, this.#identity.incarnation, isReplacing]),
+        isConnected: () => peers.isConnected(id),
       })),
       statusOf: async (id) => {
         const reply = await peers.ask<AdminReply>(id, `${NODE_SERVICE}.Status`, []);
@@ -274,9 +291,9 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       signal: this.#ending.signal,
     };
     try {
+      if (!this.#identity.isAdmitted) await seekAdmission(options);
+      // Also to those who were away: they must remember this node, and may know it with other data (S34).
       if (this.#identity.isAdmitted) await introduce(options);
-      else await seekAdmission(options);
-      this.#gate.isOpen = this.#identity.isAdmitted;
     } catch (error) {
       for (const group of this.#groups.values()) group.fail(error as Error);
     }
@@ -320,7 +337,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     if (known.incarnation !== incarnation) {
       this.#logger.error({ id }, `node ${id} has come with other data than before: it must not vote`);
     }
-    return { incarnation: this.#identity.incarnation, known };
+    return { incarnation: this.#identity.incarnation, known, isRefused: this.#identity.witness !== null };
   }
 
   readonly #listener: GroupListener = {
@@ -363,7 +380,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
 
   // ---- the end ------------------------------------------------------------------------------------------------------------
 
-  async #close(timeoutMs: number): Promise<void> {
+  async #close(timeoutMs: number, diskTimeoutMs: number): Promise<void> {
     this.#logger.info({ node: this.id }, "the node is closing");
     this.#ending.abort();
     const { clock } = this.#runtime;
@@ -371,28 +388,26 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     await Promise.all(
       [...this.#clerks.values()].map((clerk) => closeQuietly(clerk, Math.min(timeoutMs, CLERK_CLOSE_MS))),
     );
+    this.#clerksClosed.abort();
     const left = (): number => Math.max(0, end - clock.now());
     const handOverMs = Math.min(left() * (1 - DRAIN_PART), 2 * this.#config.timeout);
-    await Promise.all([...this.#groups.values()].map((group) => this.#handOver(group, handOverMs)));
-    await this.#stop(left());
+    const hasHeirs = (): boolean => this.#hasHeirs();
+    await Promise.all([...this.#groups.values()].map((group) => group.handOver(handOverMs, hasHeirs)));
+    await this.#stop(left(), diskTimeoutMs);
     this.#logger.info({ node: this.id }, "the node has closed");
   }
 
-  /** The others go on without waiting for an election; with luck their clients notice nothing. */
-  async #handOver({ name: group, isLeader, raft }: Group, timeoutMs: number): Promise<void> {
-    if (!isLeader || this.#config.nodes.length === 1 || timeoutMs <= 0) return;
-    try {
-      await raft.transferLeadership(undefined, { timeoutMs });
-    } catch (error) {
-      this.#logger.warn({ group, err: error }, "nobody took over leadership");
-    }
+  /** Whether somebody else could lead: not where the whole cluster is being stopped. */
+  #hasHeirs(): boolean {
+    const connected = (this.#peers as Peers).status().filter(({ connection }) => connection === "ready").length;
+    return connected > 0 && 1 + connected > this.#config.nodes.length / 2;
   }
 
-  async #stop(drainMs: number): Promise<void> {
+  async #stop(drainMs: number, diskTimeoutMs = DISK_CLOSE_MS): Promise<void> {
     // Replies of requests that wait for other nodes still go out; then those that can have none are cut.
     await this.#transport?.close({ timeoutMs: drainMs });
     await this.#http?.close();
-    const results = await Promise.allSettled([...this.#groups.values()].map((group) => group.close()));
+    const results = await Promise.allSettled([...this.#groups.values()].map((group) => group.close(diskTimeoutMs)));
     await this.#peers?.close();
     throwFirst(results);
   }

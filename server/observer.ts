@@ -4,7 +4,7 @@ import type { SnapshotStorage, StateMachine } from "../kvraft/index.js";
 
 /** Told how long things took in one group, in milliseconds, and how large they are, in bytes. */
 export interface GroupObserver {
-  /** One sync of a file. */
+  /** One sync of a file, with the write where both are one operation. */
   synced(ms: number): void;
   /** From the moment that Raft wanted something stored to the moment that it is durable. */
   stored(ms: number): void;
@@ -44,13 +44,17 @@ export class TimedDisk implements Disk {
 
   async open(path: string, mode: "create" | "existing"): Promise<DiskFile> {
     const file = await this.#disk.open(path, mode);
+    const { writeSynced } = file;
+    const timed = async <T>(operation: Promise<T>): Promise<T> => {
+      const begun = this.#clock.now();
+      const result = await operation;
+      this.#observer.synced(this.#clock.now() - begun);
+      return result;
+    };
     return {
       write: (bytes, position) => file.write(bytes, position),
-      sync: async () => {
-        const begun = this.#clock.now();
-        await file.sync();
-        this.#observer.synced(this.#clock.now() - begun);
-      },
+      ...(writeSynced && { writeSynced: (bytes: Uint8Array, position: number) => timed(writeSynced(bytes, position)) }),
+      sync: () => timed(file.sync()),
       truncate: (size) => file.truncate(size),
       close: () => file.close(),
     };

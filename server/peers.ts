@@ -73,6 +73,10 @@ export class Peers {
     });
   }
 
+  isConnected(id: number): boolean {
+    return this.#others.some((peer) => peer.id === id && peer.end.state().status === "ready");
+  }
+
   status(): PeerStatus[] {
     return this.#others.map(({ id, host, port, end }) => {
       const { status, error, inFlight, queuedBytes } = end.state();

@@ -10,7 +10,7 @@ import { runDemo } from "../demo/run.js";
 import { summarize, type Ending } from "../demo/summary.js";
 import { renderFrame, statusLine } from "../demo/view.js";
 import type { RaftStatus, Role } from "../raft/index.js";
-import { checkLinearizable, type HistoryEvent } from "../sim/index.js";
+import { checkLinearizable, type HistoryEvent, type RunRecord } from "../sim/index.js";
 
 const ESC = "\x1b";
 const ANSI = new RegExp(`${ESC}\\[[0-9;?]*[A-Za-z]`, "g");
@@ -187,6 +187,10 @@ class FakeOutside implements Outside {
 
   isInterrupted(): boolean {
     return --this.interruptAfter < 0;
+  }
+
+  inspectorHtml({ title }: RunRecord): string {
+    return `page: ${title}`;
   }
 
   onExit(restore: () => void): void {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { CommandKind, KvMachine, MAX_REQUEST_OPS, OpKind, startKVServer, Status } from "../kvraft/index.js";
 import type { Command, KVReply, KVServer, KVServerOptions, OpResult, Slot } from "../kvraft/index.js";
-import { DecodeError, InvariantError, SeededRandom } from "../runtime/index.js";
+import { DecodeError, InvariantError } from "../runtime/index.js";
 import { forSeeds } from "./harness/seeds.js";
 import { eventually, ServiceCluster, track } from "./harness/service-cluster.js";
 
@@ -50,22 +50,6 @@ function withSession(): { replica: Replica; session: number; send: (...slots: Sl
     return [...results!];
   };
   return { replica, session, send };
-}
-
-/** Every kind of command, with repeated, skipped and expired numbers. */
-function randomCommand(random: SeededRandom, index: number): Command {
-  const session = random.int(1, Math.max(1, index));
-  const kind = random.next();
-  if (kind < 0.1) return [CommandKind.register, random.int(3, 6)];
-  if (kind < 0.12) return [CommandKind.end, session];
-  const slots = Array.from({ length: random.int(1, 5) }, (): Slot => {
-    const key = `k${random.int(0, 4)}`;
-    const value = String(random.int(0, 99));
-    return [null, read(key), put(key, value), append(key, value), putIf(key, value, random.int(0, 3)), remove(key)][
-      random.int(0, 5)
-    ]!;
-  });
-  return [CommandKind.request, session, random.int(1, 20), slots];
 }
 
 describe("kv store: operations", () => {
@@ -283,25 +267,6 @@ describe("kv store: snapshots", () => {
       for (let seq = 1; seq <= 500; seq++) replica.request(session, seq, put("x", String(seq)));
     }
     expect(replica.machine.snapshot().length).toBeLessThan(150);
-  });
-
-  test("a replica that went on from a snapshot stays byte for byte equal to one that did not", () => {
-    for (let seed = 1; seed <= 50; seed++) {
-      const random = new SeededRandom(seed);
-      const straight = new Replica();
-      let restored = new Replica();
-      for (let i = 0; i < 200; i++) {
-        if (random.next() < 0.05) {
-          const next = new Replica();
-          next.machine.restore(restored.machine.snapshot());
-          next.index = restored.index;
-          restored = next;
-        }
-        const command = randomCommand(random, straight.index);
-        expect(restored.apply(command), `seed ${seed}, command ${i}`).toEqual(straight.apply(command));
-      }
-      expect(restored.machine.snapshot()).toEqual(straight.machine.snapshot());
-    }
   });
 });
 

@@ -1,4 +1,3 @@
-import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
 import { BadMessageError, KilledError, NotLeaderError, Persister, type Raft } from "../raft/index.js";
@@ -173,27 +172,6 @@ describe("kill", () => {
 });
 
 describe("messages that no server sends", () => {
-  const METHODS = ["RequestVote", "AppendEntries", "InstallSnapshot", "TimeoutNow"];
-  const small = fc.nat(7);
-  const term = fc.integer({ min: 3, max: 8 });
-  const sender = fc.constantFrom(1, 2);
-  const data = fc.uint8Array({ maxLength: 2 });
-  const command = fc.nat(3).map((value) => encode(value));
-  const entries = fc
-    .array(fc.tuple(small, fc.constantFrom(0, 1), command), { maxLength: 5 })
-    .map((list) => list.flat());
-  /** Fields of the right types, with any figures. */
-  const WELL_TYPED: Record<string, fc.Arbitrary<unknown[]>> = {
-    RequestVote: fc.tuple(term, sender, small, small, small, fc.boolean(), fc.boolean()),
-    AppendEntries: fc.tuple(term, sender, small, small, small, small, small, entries),
-    InstallSnapshot: fc.tuple(term, sender, small, small, small, small, data, fc.boolean()),
-    TimeoutNow: fc.tuple(term, sender, small),
-  };
-  const wrong = fc.oneof(
-    fc.constantFrom(-1, 0.5, NaN, Infinity, 2 ** 60, "1", null, undefined, {}, [[]], [1], true),
-    fc.anything(),
-  );
-
   /** A follower with a snapshot up to 3, of term 2, and a log of two entries beyond. */
   function stored(): Persister {
     const persister = new Persister();
@@ -220,65 +198,6 @@ describe("messages that no server sends", () => {
       await tell(cluster);
     });
   }
-
-  const content = (persister: Persister): string => JSON.stringify(persister.load());
-
-  test("one that is not well formed is refused, and changes nothing that is stored", async () => {
-    await follower((cluster) => {
-      const before = content(cluster.persisters[0]!);
-      const refuse = (method: string, args: unknown): void => {
-        expect(() => call(cluster.rafts[0]!, method, args), `${method}(${fc.stringify(args)})`).toThrow();
-      };
-      for (const method of METHODS) {
-        fc.assert(
-          fc.property(fc.anything(), (args) => refuse(method, args)),
-          { numRuns: 200, seed: 1 },
-        );
-        fc.assert(
-          fc.property(WELL_TYPED[method]!, fc.nat(), wrong, (args, at, value) => {
-            const place = at % args.length;
-            // A value that happens to fit is not wrong.
-            fc.pre(
-              typeof value !== typeof args[place] || (typeof value === "number" && !(value >= 0 && value < 2 ** 53)),
-            );
-            fc.pre(!(value instanceof Uint8Array) && !Array.isArray(value));
-            refuse(method, args.with(place, value));
-          }),
-          { numRuns: 300, seed: 1 },
-        );
-      }
-      expect(content(cluster.persisters[0]!)).toBe(before);
-      expect(cluster.nodes[0]!.failures).toEqual([]);
-    });
-  });
-
-  test("figures that contradict each other or the log never bring a server down, nor spoil what is stored", async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(
-          fc.constantFrom(...METHODS).chain((method) => WELL_TYPED[method]!.map((args) => ({ method, args }))),
-          { minLength: 1, maxLength: 8 },
-        ),
-        (messages) =>
-          follower(async (cluster) => {
-            for (const { method, args } of messages) {
-              try {
-                await call(cluster.rafts[0]!, method, args);
-              } catch {
-                // Refused.
-              }
-              expect(cluster.nodes[0]!.failures).toEqual([]);
-              expect(cluster.rafts[0]!.status().killed).toBe(false);
-            }
-            // What is stored can be started from.
-            cluster.kill(0);
-            cluster.start(0);
-            expect(cluster.rafts[0]!.status().killed).toBe(false);
-          }),
-      ),
-      { numRuns: 1000, seed: 5 },
-    );
-  });
 
   test("terms that cannot stand where they stand are refused before anything is cut off", async () => {
     await follower((cluster) => {

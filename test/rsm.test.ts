@@ -376,6 +376,30 @@ describe("rsm: reads", () => {
     }));
 });
 
+describe("rsm: too much at once", () => {
+  test("beyond maxPendingBytes submit refuses and proposes nothing, until entries are applied", () =>
+    forSeeds(1, async (runtime) => {
+      const log = new FakeLog();
+      log.bytesOfEntry = 10;
+      const options = { log, stateMachine: new Counter(), snapshot: null, maxRaftState: -1, runtime };
+      const rsm = makeRsm({ ...options, maxPendingBytes: 25 });
+      const submits = [1, 2, 3].map(() => track(rsm.submit("inc", { timeoutMs: 100 })));
+      await expect(rsm.submit("inc")).rejects.toMatchObject({ code: "OVERLOADED", maybeApplied: false });
+      // Who does not wait any more has an entry in the log all the same.
+      await runtime.clock.sleep(200);
+      for (const submit of submits) expect(submit.error).toBeInstanceOf(TimeoutError);
+      await expect(rsm.submit("inc")).rejects.toMatchObject({ code: "OVERLOADED" });
+      expect(log.entries).toHaveLength(3);
+      log.commit(1);
+      await runtime.clock.sleep(0);
+      const next = rsm.submit("inc");
+      log.become(false);
+      await expect(rsm.submit("inc")).rejects.toBeInstanceOf(NotLeaderError);
+      for (const index of [2, 3, 4]) log.commit(index);
+      expect(await next).toBe(4);
+    }));
+});
+
 describe("rsm: a state machine that fails stops its server", () => {
   test("apply: never run twice, nothing after it, everybody told", async () => {
     await forSeeds(1, async (runtime) => {

@@ -1,13 +1,14 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { join } from "node:path";
 
 import { Option, type Command } from "commander";
 
-import { ConfigError } from "../checks.js";
-import { DEFAULT_DATA_DIR, LOG_LEVELS } from "../config.js";
+import { ConfigError, required } from "../checks.js";
+import { DEFAULT_DATA_DIR, LOG_LEVELS, resolveCluster, resolveNode } from "../config.js";
 import type { LogLevel, NodeAddress, NodeConfig } from "../config.js";
+import { readConfigFile } from "../config-sources.js";
 import { CLUSTER_FILE, wholeNumber } from "./options.js";
 import { Exit, EXIT_CODES_HELP, run } from "./outside.js";
 import type { Outside } from "./outside.js";
@@ -57,7 +58,12 @@ interface Planned extends NodeAddress {
 
 async function runCluster(flags: ClusterFlags, outside: Outside): Promise<number> {
   const { dataDir, json } = flags;
-  mkdirSync(dataDir, { recursive: true });
+  try {
+    mkdirSync(dataDir, { recursive: true });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError("dataDir", `--data-dir: ${dataDir} cannot be made a directory (${code}); choose another one`);
+  }
   const nodes = await probe(readPlan(dataDir, flags.size) ?? makePlan(flags.size, flags.port));
   writePlan(dataDir, nodes, flags.logLevel);
   const tell = (event: object, text: string): void => outside.out(json ? `${JSON.stringify(event)}\n` : `${text}\n`);
@@ -119,23 +125,24 @@ const nodeFile = (dataDir: string, id: number): string => join(dataDir, `node-${
 /** The ports of the last run: nodes and clients find each other again. Null where there was none. */
 function readPlan(dataDir: string, size: number): Planned[] | null {
   const file = join(dataDir, CLUSTER_FILE);
-  let nodes: readonly NodeAddress[];
+  if (!existsSync(file)) return null;
+  let plan: Planned[];
   try {
-    ({ nodes } = JSON.parse(readFileSync(file, "utf8")) as { nodes: readonly NodeAddress[] });
+    plan = resolveCluster(readConfigFile(file)).nodes.map((node) => {
+      const name = nodeFile(dataDir, node.id);
+      const { http } = resolveNode(readConfigFile(name));
+      return { ...node, httpPort: required(http?.port, `httpPort in ${name}`, "a port number") };
+    });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw new ConfigError("dataDir", `${file} cannot be read: ${(error as Error).message}`);
+    if (!(error instanceof ConfigError)) throw error;
+    const message = `${dataDir} holds an incomplete cluster: ${error.message}; mend that file, or use another --data-dir`;
+    throw new ConfigError(error.field, message);
   }
-  if (nodes.length !== size) {
-    throw new ConfigError(
-      "size",
-      `${dataDir} holds a cluster of ${nodes.length} nodes, not ${size}; give --size ${nodes.length}, or another --data-dir`,
-    );
-  }
-  return nodes.map((node) => {
-    const { httpPort } = JSON.parse(readFileSync(nodeFile(dataDir, node.id), "utf8")) as { httpPort: number };
-    return { ...node, httpPort };
-  });
+  if (plan.length === size) return plan;
+  throw new ConfigError(
+    "size",
+    `${dataDir} holds a cluster of ${plan.length} nodes, not ${size}; give --size ${plan.length}, or another --data-dir`,
+  );
 }
 
 function writePlan(dataDir: string, plan: readonly Planned[], logLevel: LogLevel): void {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 
+import { benchCommand } from "./bench.js";
 import { clusterCommand } from "./cluster.js";
 import { operateCommands } from "./operate.js";
 import { processOutside } from "./outside.js";
@@ -13,4 +14,5 @@ export function clusterCommands(program: Command, outside: Outside = processOuts
   serveCommand(program, outside);
   storeCommands(program, outside);
   operateCommands(program, outside);
+  benchCommand(program, outside);
 }

@@ -44,7 +44,7 @@ Exit codes:
   4  a node refused
   5  this node cannot run: its data directory, disk or port`;
 
-const EXIT_OF: Readonly<Record<string, number>> = {
+export const EXIT_OF: Readonly<Record<string, number>> = {
   CONFIG: Exit.usage,
   INVALID_ARGUMENT: Exit.usage,
   UNSAFE_BIND: Exit.usage,
@@ -67,6 +67,7 @@ const EXIT_OF: Readonly<Record<string, number>> = {
   DISK_FAILED: Exit.node,
   STORAGE_FAILED: Exit.node,
   STATE_MACHINE: Exit.node,
+  CLOSE_TIMEOUT: Exit.node,
 };
 
 /** Runs a command; an error of ours becomes a line and an exit code, with `json` an object. Others are bugs, and thrown. */

@@ -20,7 +20,8 @@ export interface ReadyMessage {
   readonly http: string | null;
 }
 
-/** Beyond `closeTimeout` for what cannot be bounded, such as a disk that hangs; then the process ends as it is. */
+/** Beyond `closeTimeout`: for the disk, and until the process ends as it is. */
+const DISK_MS = 1500;
 const GRACE_MS = 2000;
 
 export function serveCommand(program: Command, outside: Outside): void {
@@ -73,7 +74,7 @@ async function untilStopped(node: KvNode, closeTimeoutMs: number, logger: Logger
     logger.error({ closeTimeoutMs }, "closing takes too long; ending the process");
     process.exit(Exit.node);
   }, closeTimeoutMs + GRACE_MS).unref();
-  await node.close();
+  await node.close({ timeoutMs: closeTimeoutMs, diskTimeoutMs: DISK_MS });
   if (process.connected) process.disconnect();
   return failed ? Exit.node : Exit.ok;
 }

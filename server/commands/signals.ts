@@ -21,4 +21,6 @@ export function onStop(begin: (why: string) => void): void {
     });
   }
   process.on("disconnect", () => stop("the parent process is gone"));
+  // To listen for that is no reason to stay: whoever has nothing else to do ends.
+  process.channel?.unref();
 }

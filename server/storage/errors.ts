@@ -13,9 +13,10 @@ export class CorruptLogError extends KvraftError {
     super(
       "CORRUPT_LOG",
       `${file} is damaged at byte ${offset}: ${what}. This server has lost entries that it may have acknowledged, so it ` +
-        `must neither vote nor serve. To repair: check the disk, keep a copy of the directory, then take this server out ` +
-        `of the cluster and let it join again with an empty data directory; or restore the whole directory from a copy ` +
-        `that was made while the server was stopped, if it has not run since`,
+        `must neither vote nor serve. To repair: check the disk, and keep a copy of the directory. Then, while all other ` +
+        `nodes are running, remove this node's directory and start the node once with --replace-lost-data: it gets a ` +
+        `copy of everything. Or restore the whole directory from a copy that was made while the node was stopped, if it ` +
+        `has not run since`,
       options,
     );
     this.file = file;
@@ -39,10 +40,12 @@ export class FormatTooNewError extends KvraftError {
   }
 }
 
-/** The disk is full. What waits is kept and written once there is space. Code `DISK_FULL`. */
+/** The disk is full, or a quota or limit used up. What waits is kept and written once there is space. Code `DISK_FULL`. */
 export class DiskFullError extends KvraftError {
   constructor(directory: string, cause: unknown) {
-    super("DISK_FULL", `no space is left for ${directory}; free some, and writing goes on by itself`, { cause });
+    const { code } = cause as NodeJS.ErrnoException;
+    const what = code === "EFBIG" ? "the limit on file sizes (ulimit -f) leaves no space" : "no space is left";
+    super("DISK_FULL", `${what} for ${directory} (${code}); make some, and writing goes on by itself`, { cause });
   }
 }
 
@@ -63,7 +66,8 @@ export class StorageClosedError extends KvraftError {
   }
 }
 
-const FULL = new Set(["ENOSPC", "EDQUOT"]);
+/** A limit on the size of files is a want of space too: the write was refused, and nothing was harmed. */
+const FULL = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** Whether a write was refused for want of space, rather than failed. */
 export function isDiskFull(error: unknown): boolean {

@@ -69,7 +69,7 @@ export class Directory {
 }
 
 /** Writes all of `bytes` at `position`; the disk may take less at a time. */
-export async function writeAll(file: DiskFile, bytes: Uint8Array, position: number): Promise<void> {
+export async function writeAll(file: Pick<DiskFile, "write">, bytes: Uint8Array, position: number): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
     const isWhole = written === 0 && bytes.length <= PIECE_BYTES;

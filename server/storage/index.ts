@@ -1,4 +1,11 @@
-export { CorruptLogError, DiskFailedError, DiskFullError, FormatTooNewError, StorageClosedError } from "./errors.js";
+export {
+  CorruptLogError,
+  DiskFailedError,
+  DiskFullError,
+  FormatTooNewError,
+  isDiskFull,
+  StorageClosedError,
+} from "./errors.js";
 export {
   formatInspection,
   inspect,

@@ -173,7 +173,7 @@ export function formatInspection(inspection: Inspection): string {
   for (const name of temporary) lines.push(`${name}  unfinished, will be removed`);
   if (state) {
     const { hardState, firstIndex, lastIndex } = state;
-    const vote = hardState.votedFor === null ? "no vote" : `vote for ${hardState.votedFor}`;
+    const vote = hardState.votedFor === null ? "no vote" : `vote for server ${hardState.votedFor}`;
     const log = lastIndex < firstIndex ? `no entries behind ${lastIndex}` : `entries ${range([firstIndex, lastIndex])}`;
     lines.push(`usable: term ${hardState.term}, ${vote}, ${log}`);
   } else {

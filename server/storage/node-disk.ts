@@ -13,11 +13,21 @@ function call<T = void>(start: (callback: Callback<T>) => void): Promise<T> {
   });
 }
 
+/**
+ * Files are opened so that a write ends when it is durable: a second operation for that, through the thread pool and back,
+ * costs half as much again as the disk itself. On other systems the flag is missing, or leaves out the disk's own cache.
+ */
+const SYNCED = process.platform === "linux" ? fs.constants.O_DSYNC : 0;
+const { O_CREAT, O_RDWR, O_TRUNC } = fs.constants;
+const FLAGS = { create: O_RDWR | O_CREAT | O_TRUNC | SYNCED, existing: O_RDWR | SYNCED } as const;
+
 class NodeFile implements DiskFile {
   readonly #fd: number;
+  readonly writeSynced?: DiskFile["write"];
 
   constructor(fd: number) {
     this.#fd = fd;
+    if (SYNCED !== 0) this.writeSynced = (bytes, position) => this.write(bytes, position);
   }
 
   write(bytes: Uint8Array, position: number): Promise<number> {
@@ -54,9 +64,7 @@ class NodeDisk implements Disk {
   }
 
   async open(path: string, mode: "create" | "existing"): Promise<DiskFile> {
-    return new NodeFile(
-      await call<number>((callback) => fs.open(path, mode === "create" ? "w" : "r+", 0o600, callback)),
-    );
+    return new NodeFile(await call<number>((callback) => fs.open(path, FLAGS[mode], 0o600, callback)));
   }
 
   rename(from: string, to: string): Promise<void> {

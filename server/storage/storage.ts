@@ -1,4 +1,4 @@
-import { assert, type Clock, type DiskLock } from "../../runtime/index.js";
+import { assert, type DiskLock, type Runtime } from "../../runtime/index.js";
 import type { Snapshot, StorageWrite, StoredState } from "../../raft/index.js";
 import type { SnapshotStorage } from "../../kvraft/index.js";
 import { DiskFailedError, DiskFullError, StorageClosedError } from "./errors.js";
@@ -96,7 +96,7 @@ export class WalStorage implements DurableStorage {
   readonly #directory: Directory;
   readonly #lock: DiskLock;
   readonly #wal: Wal;
-  readonly #clock: Clock;
+  readonly #runtime: Runtime;
   readonly #limits: StorageLimits;
   readonly #onHealth: ((health: StorageHealth) => void) | undefined;
   readonly #meter: LogMeter;
@@ -121,7 +121,7 @@ export class WalStorage implements DurableStorage {
 
   constructor(
     recovered: RecoveredStorage,
-    clock: Clock,
+    runtime: Runtime,
     limits: StorageLimits,
     onHealth?: (health: StorageHealth) => void,
   ) {
@@ -130,7 +130,7 @@ export class WalStorage implements DurableStorage {
     this.#directory = recovered.directory;
     this.#lock = recovered.lock;
     this.#wal = recovered.wal;
-    this.#clock = clock;
+    this.#runtime = runtime;
     this.#limits = limits;
     this.#onHealth = onHealth;
     this.#loaded = state;
@@ -172,7 +172,7 @@ export class WalStorage implements DurableStorage {
       lastSyncMs: wal.lastSyncMs,
       slowestSyncMs: wal.slowestSyncMs,
       waitingWrites: this.#group.length + this.#queue.length,
-      oldestWaitMs: oldest === undefined ? 0 : this.#clock.now() - oldest.since,
+      oldestWaitMs: oldest === undefined ? 0 : this.#runtime.clock.now() - oldest.since,
     };
   }
 
@@ -181,9 +181,8 @@ export class WalStorage implements DurableStorage {
     if (this.#closing !== null) return done(new StorageClosedError(this.#directory.path));
     this.#meter.note(write);
     this.#loaded = null;
-    this.#queue.push({ write, done, since: this.#clock.now() });
-    // Not at once: the writes of one turn go together.
-    this.#writing ??= Promise.resolve().then(() => this.#writeAll());
+    this.#queue.push({ write, done, since: this.#runtime.clock.now() });
+    this.#writing ??= this.#turnEnd().then(() => this.#writeAll());
   }
 
   close(): Promise<void> {
@@ -196,6 +195,12 @@ export class WalStorage implements DurableStorage {
   }
 
   // ---- the log ------------------------------------------------------------------------------------------------------------
+
+  /** Not at once: the writes of one turn go together. And on a leader after its messages, which have the longer way. */
+  #turnEnd(): Promise<void> {
+    const { atTurnEnd } = this.#runtime;
+    return atTurnEnd === undefined ? Promise.resolve() : new Promise((resolve) => atTurnEnd(resolve));
+  }
 
   /** Group commit: all that has come while a group was on its way forms the next one. */
   async #writeAll(): Promise<void> {
@@ -269,6 +274,12 @@ export class WalStorage implements DurableStorage {
     this.#nextSnapshot = null;
     await this.#saving;
     if (this.#health.state === "failed") throw this.#health.error;
+    const { hardState } = write;
+    if (hardState !== null) {
+      // The term first: a crash must not leave a snapshot of a later term than the one that is stored beside it.
+      await this.#append(encodeWrites([{ ...write, firstIndex: 0, entries: [] }], this.#limits.recordBytes));
+      this.#end.hardState = hardState;
+    }
     await writeSnapshot(this.#directory, snapshot);
     await this.#append([encodeReset(snapshot.index, snapshot.term), ...payloads]);
     this.#end.lastIndex = snapshot.index;
@@ -322,11 +333,11 @@ export class WalStorage implements DurableStorage {
     if (this.#closing === null && this.#health.state !== "failed") {
       await new Promise<void>((resolve) => {
         const wakeUp = (): void => {
-          this.#clock.clearTimeout(timer);
+          this.#runtime.clock.clearTimeout(timer);
           this.#wakeUps.delete(wakeUp);
           resolve();
         };
-        const timer = this.#clock.setTimeout(wakeUp, this.#limits.diskFullRetryMs);
+        const timer = this.#runtime.clock.setTimeout(wakeUp, this.#limits.diskFullRetryMs);
         this.#wakeUps.add(wakeUp);
       });
     }

@@ -26,6 +26,7 @@ export interface WalTools {
 export class Wal {
   readonly segments: Segment[];
   syncs = 0;
+  /** With the write, where both are one operation. */
   lastSyncMs = 0;
   slowestSyncMs = 0;
   readonly #directory: Directory;
@@ -58,15 +59,19 @@ export class Wal {
     // What lies before `start` is durable: each append ends with a sync, and so does recovery.
     const place = { position: start, syncedEnd: start, salt: active.salt };
     const frames = encodeFrames(payloads, place, this.#tools.checksum);
+    const { writeSynced } = this.#file;
+    let begun = this.#tools.now();
     try {
-      await writeAll(this.#file, frames, start);
+      await writeAll(writeSynced === undefined ? this.#file : { write: writeSynced }, frames, start);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       await cutFile(this.#file, start);
       throw new DiskFullError(this.#directory.path, error);
     }
-    const begun = this.#tools.now();
-    await this.#file.sync();
+    if (writeSynced === undefined) {
+      begun = this.#tools.now();
+      await this.#file.sync();
+    }
     this.lastSyncMs = this.#tools.now() - begun;
     if (this.lastSyncMs > this.slowestSyncMs) this.slowestSyncMs = this.lastSyncMs;
     this.syncs++;

@@ -3,7 +3,7 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { decode, DecodeError, encode } from "../../runtime/index.js";
 import { FrameError, RefusedError } from "./errors.js";
 import type { RefusalReason } from "./errors.js";
-import { clip } from "./text.js";
+import { clip, inWords } from "./text.js";
 
 /**
  * Two nodes that do not speak the same version do not talk. Raise it with every change that an older node would
@@ -94,7 +94,7 @@ export function decodeHello(body: Uint8Array): Hello {
   checkVersion(fields[1], "the caller");
   const role = fields[3];
   if (role !== "peer" && role !== "client") {
-    throw new RefusedError("role", `the role must be "peer" or "client", not ${clip(String(role), MAX_QUOTED_LENGTH)}`);
+    throw new RefusedError("role", `the role must be "peer" or "client", not ${inWords(role, MAX_QUOTED_LENGTH)}`);
   }
   return {
     clusterId: name(fields, 2),
@@ -156,7 +156,7 @@ export function encodeRefusal(error: RefusedError): Uint8Array {
 export function decodeRefusal(body: Uint8Array, who: string): RefusedError {
   const [reason, message] = tuple("refused", body);
   const known = typeof reason === "string" && REASONS.includes(reason) ? (reason as RefusalReason) : "version";
-  return new RefusedError(known, `${who} refuses: ${clip(String(message), MAX_REFUSAL_LENGTH)}`);
+  return new RefusedError(known, `${who} refuses: ${inWords(message, MAX_REFUSAL_LENGTH)}`);
 }
 
 /** Bytes of the other side: everything about them may be wrong. */
@@ -174,7 +174,7 @@ function tuple(what: string, body: Uint8Array): readonly unknown[] {
 
 function checkVersion(version: unknown, who: string): void {
   if (version === PROTOCOL_VERSION) return;
-  const theirs = clip(String(version), MAX_QUOTED_LENGTH);
+  const theirs = inWords(version, MAX_QUOTED_LENGTH);
   throw new RefusedError(
     "version",
     `${who} speaks protocol version ${theirs}, the other side ${PROTOCOL_VERSION}; run the same release on both`,

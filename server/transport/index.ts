@@ -8,7 +8,7 @@ export {
   type RefusalReason,
 } from "./errors.js";
 export { PROTOCOL_VERSION, type Role, type Secret } from "./handshake.js";
-export { defaultTransportLimits, type TransportLimits } from "./limits.js";
+export { defaultTransportLimits, resolveLimits, type TransportLimits } from "./limits.js";
 export { silentLogger, type Logger } from "./logger.js";
 export type { GroupServers } from "./router.js";
 export { listen, type ConnectionInfo, type ListenOptions, type TransportServer } from "./server.js";

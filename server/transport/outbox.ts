@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 
+import { atTurnEnd } from "../../runtime/index.js";
 import { HEAD_BYTES, PREFIX_BYTES } from "./frames.js";
 
 /** Frames are copied into slabs; what is larger than a quarter of one is handed on as it is. */
@@ -96,7 +97,7 @@ export class Outbox {
       return;
     }
     this.#isScheduled = true;
-    setImmediate(this.#onTurnEnd);
+    atTurnEnd(this.#onTurnEnd);
   }
 
   readonly #onTurnEnd = (): void => {

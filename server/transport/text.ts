@@ -5,6 +5,11 @@ export function clip(text: string, length: number): string {
   return (clipped as string & { toWellFormed(): string }).toWellFormed();
 }
 
+/** A value of somebody else's in words: an object may have no way to become a string. */
+export function inWords(value: unknown, length: number): string {
+  return typeof value === "object" && value !== null ? "an object" : clip(String(value), length);
+}
+
 /** For people: brackets around an IPv6 address. */
 export function hostAndPort(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -1,1 +1,1 @@
-export { SimDisk, type SimDiskFaults, type SimDiskOptions } from "./sim-disk.js";
+export { SimDisk, type DiskOperation, type SimDiskFaults, type SimDiskOptions } from "./sim-disk.js";

@@ -13,9 +13,15 @@ import { Inode, type Change } from "./file.js";
 export interface SimDiskOptions {
   /** How long an operation takes, between these, in milliseconds of the runtime's clock. Default [0, 0]: no time. */
   latencyMs?: readonly [min: number, max: number];
+  /** Instead: how long the next operation of this kind takes, in milliseconds. */
+  latency?: (operation: DiskOperation) => number;
   /** What a large write falls into where the power loss does not treat it as one. Default 4096. */
   blockBytes?: number;
+  /** Every completion goes through here; held back, a process sleeps through it. What it stands for has happened. */
+  gate?: (complete: () => void) => void;
 }
+
+export type DiskOperation = "read" | "write" | "sync" | "names";
 
 /** What goes wrong while the power is on. May be changed at any time. */
 export interface SimDiskFaults {
@@ -23,6 +29,8 @@ export interface SimDiskFaults {
   capacityBytes: number;
   /** The chance that a sync of a file fails with EIO. What was to be synced may or may not be durable, for ever. */
   syncErrorRate: number;
+  /** The chance that a write fails with EIO, having done nothing. */
+  writeErrorRate: number;
   /** The chance that a write takes only a part of its bytes. */
   shortWriteRate: number;
 }
@@ -49,10 +57,11 @@ const TORN = 0.85;
  * then never end: to their process they do not, for it is dead.
  */
 export class SimDisk {
-  readonly faults: SimDiskFaults = { capacityBytes: Infinity, syncErrorRate: 0, shortWriteRate: 0 };
+  readonly faults: SimDiskFaults = { capacityBytes: Infinity, syncErrorRate: 0, writeErrorRate: 0, shortWriteRate: 0 };
   readonly #runtime: Runtime;
   readonly #random: Random;
-  readonly #latencyMs: readonly [number, number];
+  readonly #latency: (operation: DiskOperation) => number;
+  readonly #gate: (complete: () => void) => void;
   readonly #blockBytes: number;
   readonly #directories = new Map<string, SimDirectory>();
   readonly #locked = new Set<string>();
@@ -70,7 +79,9 @@ export class SimDisk {
     if (!(blockBytes >= 1)) throw new InvalidArgumentError(`blockBytes must be at least 1, not ${blockBytes}`);
     this.#runtime = runtime;
     this.#random = forkRandom(runtime.random, "disk");
-    this.#latencyMs = latencyMs;
+    const [min, max] = latencyMs;
+    this.#latency = options.latency ?? (() => (max > 0 ? min + this.#random.next() * (max - min) : 0));
+    this.#gate = options.gate ?? ((complete) => complete());
     this.#blockBytes = blockBytes;
   }
 
@@ -116,11 +127,11 @@ export class SimDisk {
   /** The disk as the process sees it that starts now. When the power goes or the process is killed, it sees no more. */
   mount(): Disk {
     const life = this.#life;
-    const act = <T>(begin: () => T, end?: () => void): Promise<T> => this.#operation(life, begin, end);
+    const act = <T>(begin: () => T): Promise<T> => this.#operation(life, "names", begin);
     return {
       makeDirectory: (path) => act(() => this.#makeDirectory(path)),
       list: (directory) => act(() => [...this.#directory(directory).seen.keys()]),
-      read: (path) => act(() => this.#inode(path).seen.copy()),
+      read: (path) => this.#operation(life, "read", () => this.#inode(path).seen.copy()),
       open: (path, mode) => act(() => this.#open(path, mode, life)),
       rename: (from, to) => act(() => this.#rename(from, to)),
       remove: (path) => act(() => this.#remove(path)),
@@ -166,6 +177,7 @@ export class SimDisk {
     let count: number;
     return this.#operation(
       life,
+      "sync",
       () => {
         directory = this.#directory(path);
         count = directory.pending.length;
@@ -208,15 +220,16 @@ export class SimDisk {
 
   #file(inode: Inode, life: number): DiskFile {
     return {
-      write: (bytes, position) => this.#operation(life, () => this.#write(inode, bytes, position)),
+      write: (bytes, position) => this.#operation(life, "write", () => this.#write(inode, bytes, position)),
       sync: () => this.#sync(inode, life),
-      truncate: (size) => this.#operation(life, () => inode.change({ kind: "truncate", size })),
-      close: () => this.#operation(life, () => {}),
+      truncate: (size) => this.#operation(life, "write", () => inode.change({ kind: "truncate", size })),
+      close: () => this.#operation(life, "names", () => {}),
     };
   }
 
   #write(inode: Inode, bytes: Uint8Array, position: number): number {
-    const { capacityBytes, shortWriteRate } = this.faults;
+    const { capacityBytes, shortWriteRate, writeErrorRate } = this.faults;
+    if (writeErrorRate > 0 && this.#random.next() < writeErrorRate) throw fault("EIO", "i/o error, write");
     let count = bytes.length;
     if (capacityBytes < Infinity) {
       const room = capacityBytes - this.#usedBytes() + Math.max(0, inode.seen.size - position);
@@ -240,6 +253,7 @@ export class SimDisk {
     let fails: boolean;
     return this.#operation(
       life,
+      "sync",
       () => {
         count = inode.pending.length;
         fails = this.faults.syncErrorRate > 0 && this.#random.next() < this.faults.syncErrorRate;
@@ -256,16 +270,30 @@ export class SimDisk {
   // ---- time and power -------------------------------------------------------------------------------------------------------
 
   /** `begin` takes effect at once, `end` when the time of the operation is over, if the power is still there. */
-  async #operation<T>(life: number, begin: () => T, end?: () => void): Promise<T> {
+  #operation<T>(life: number, operation: DiskOperation, begin: () => T, end?: () => void): Promise<T> {
     if (life !== this.#life) return never();
     this.#operations++;
-    const result = begin();
+    let result: T;
+    try {
+      result = begin();
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (this.#operations >= this.#endAt) this.#end();
-    const [min, max] = this.#latencyMs;
-    if (max > 0) await this.#runtime.clock.sleep(min + this.#random.next() * (max - min));
-    if (life !== this.#life) return never();
-    end?.();
-    return result;
+    const ms = this.#latency(operation);
+    return new Promise((resolve, reject) => {
+      const complete = (): void => {
+        if (life !== this.#life) return;
+        try {
+          end?.();
+        } catch (error) {
+          return this.#gate(() => reject(error));
+        }
+        this.#gate(() => resolve(result));
+      };
+      if (ms > 0) this.#runtime.clock.setTimeout(complete, ms);
+      else complete();
+    });
   }
 
   #loseNames(directory: SimDirectory): void {

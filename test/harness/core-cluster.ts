@@ -7,10 +7,11 @@ import {
   type Reply,
   type Request,
 } from "../../raft/core/index.js";
-import { Persister } from "../../raft/persister.js";
+import type { Persister } from "../../raft/persister.js";
 import { SeededRandom, type Random } from "../../runtime/index.js";
 import { formatDisk, type Disk } from "./core-disks.js";
 import { bytes, text } from "./core-messages.js";
+import { CoreNode, type Gated, type Sight } from "./core-node.js";
 import { CoreOracle } from "./core-oracle.js";
 import { fits, isRequest, type Match, type Packet } from "./core-packets.js";
 
@@ -19,20 +20,8 @@ export interface CoreClusterOptions {
   readonly seed?: number;
   /** By server. */
   readonly disks?: readonly Disk[];
-}
-
-type Gated = Extract<Effect, { after: number }>;
-
-class Node {
-  core: RaftCore | null = null;
-  /** Counts the starts of this server. */
-  life = 0;
-  disk = new Persister();
-  isDiskHeld = false;
-  writes: PersistEffect[] = [];
-  gated: Gated[] = [];
-  open = new Map<number, Packet>();
-  appliedIndex = 0;
+  /** Is told what happens at which server. */
+  readonly watch?: (n: number, sight: Sight) => void;
 }
 
 /** Beyond so many deliveries in one go the cluster talks in circles. */
@@ -60,7 +49,8 @@ export class CoreCluster {
   restores = 0;
   /** `state` effects, by server. */
   readonly stateChanges: number[];
-  readonly #nodes: readonly Node[];
+  readonly #nodes: readonly CoreNode[];
+  readonly #watch: (n: number, sight: Sight) => void;
   readonly #random: Random;
   readonly #cut = new Set<string>();
   readonly #readFloors = new Map<number, number>();
@@ -69,7 +59,8 @@ export class CoreCluster {
   constructor(size: number, options: CoreClusterOptions = {}) {
     this.config = resolveRaftConfig(options.config ?? {});
     this.#random = new SeededRandom(options.seed ?? 1);
-    this.#nodes = Array.from({ length: size }, () => new Node());
+    this.#watch = options.watch ?? (() => {});
+    this.#nodes = Array.from({ length: size }, () => new CoreNode());
     this.stateChanges = this.all.map(() => 0);
     this.oracle = new CoreOracle(this.#nodes);
     for (const n of this.all) {
@@ -182,6 +173,7 @@ export class CoreCluster {
     const { from, to, message } = packet;
     const node = this.#nodes[to]!;
     if (node.core === null || this.#cut.has(`${from}>${to}`)) return;
+    if (isRequest(message) || node.life === packet.askerLife) this.#watch(to, { type: "arrives", packet });
     if (isRequest(message)) {
       const request = ++this.#requests;
       node.open.set(request, packet);
@@ -328,6 +320,11 @@ export class CoreCluster {
     this.#nodes[n]!.isDiskHeld = true;
   }
 
+  /** Does a write that begins now wait? */
+  isDiskBusy(n: number): boolean {
+    return this.#nodes[n]!.isDiskHeld || this.#nodes[n]!.writes.length > 0;
+  }
+
   /** The first `count` held writes become durable, one after the other; all of them also end the hold. */
   releaseDisk(n: number, count = Infinity): void {
     const node = this.#nodes[n]!;
@@ -353,10 +350,11 @@ export class CoreCluster {
 
   #perform(n: number, effect: Effect): void {
     const node = this.#nodes[n]!;
+    this.#watch(n, { type: "effect", effect });
     switch (effect.type) {
       case "persist":
         this.oracle.persisting(n, effect);
-        if (node.isDiskHeld || node.writes.length > 0) node.writes.push(effect);
+        if (this.isDiskBusy(n)) node.writes.push(effect);
         else this.#complete(n, effect);
         break;
       case "send":
@@ -388,11 +386,15 @@ export class CoreCluster {
     const node = this.#nodes[n]!;
     const core = this.core(n);
     node.disk.write(write, () => {});
+    this.#watch(n, { type: "durable", write });
     core.step(this.now, { type: "persisted", write: write.write });
     const isFree = (effect: Gated): boolean => effect.after <= core.state.durableWrite;
     const free = node.gated.filter(isFree);
     node.gated = node.gated.filter((effect) => !isFree(effect));
-    for (const effect of free) this.#release(n, effect);
+    for (const effect of free) {
+      this.#watch(n, { type: "released", effect });
+      this.#release(n, effect);
+    }
   }
 
   #release(n: number, effect: Gated): void {

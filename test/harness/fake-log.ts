@@ -9,6 +9,7 @@ export class FakeLog implements ReplicatedLog {
   hint: number | null = null;
   killed = false;
   bytes = 0;
+  bytesOfEntry = 0;
   /** Entries that start() appended, from index `firstIndex` on. */
   entries: { term: number; command: unknown }[] = [];
   readonly snapshots: { index: number; snapshot: Uint8Array }[] = [];
@@ -32,6 +33,7 @@ export class FakeLog implements ReplicatedLog {
   start(command: unknown): { index: number; term: number; isLeader: boolean } {
     if (!this.isLeader || this.killed) return { index: -1, term: this.term, isLeader: false };
     this.entries.push({ term: this.term, command });
+    this.bytes += this.bytesOfEntry;
     return { index: this.entries.length, term: this.term, isLeader: true };
   }
 

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,18 +14,35 @@ export function scratch(): string {
   return path;
 }
 
-/** Ports that were free a moment ago, all different. */
+/** From here up to where systems begin to give out ports for outgoing connections. */
+const FIRST_PORT = 10_000;
+const PORTS = 20_000;
+/** Test files run at the same time, each in a process of its own. */
+const PORTS_OF_A_PROCESS = 100;
+
+let portsGiven = 0;
+
+/**
+ * Ports that are free, all different, and that stay free while who uses them is down for a while: the system gives none
+ * of them to somebody's outgoing connection, as it does with what it chooses for port 0.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server: Server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const offset = process.pid * PORTS_OF_A_PROCESS + portsGiven++;
+    if (portsGiven > PORTS) throw new Error("there is no free port left for the tests");
+    const port = FIRST_PORT + (offset % PORTS);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => void server.close(() => resolve(true)));
+  });
 }
 
 export async function addresses(count: number): Promise<NodeAddress[]> {

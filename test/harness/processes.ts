@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,7 +31,19 @@ export function builtProgram(): { readonly path: string } {
 
 export type Json = Readonly<Record<string, unknown>>;
 
-/** A process of `kvraft` with --json. Killed with the test. */
+export interface ProgramOptions {
+  /** What starts the program: it gets the program's command as further arguments, and must become it (exec). */
+  readonly starter?: readonly string[];
+  /** What it writes to its standard error also goes to the end of this file. */
+  readonly logFile?: string;
+  /** Each line of its standard error. */
+  readonly onErrorLine?: (line: string) => void;
+}
+
+/**
+ * A process of `kvraft` with --json. Killed with the test; should the test's own process be killed, the broken channel
+ * between the two ends it.
+ */
 export class Program {
   readonly process: ChildProcess;
   /** Resolves to the exit code, or the signal. */
@@ -41,11 +53,19 @@ export class Program {
   #changed: () => void = () => {};
   #isOver = false;
 
-  constructor(path: string, args: readonly string[]) {
-    this.process = spawn(process.execPath, [path, ...args, "--json"], { stdio: ["ignore", "pipe", "pipe"] });
+  constructor(path: string, args: readonly string[], options: ProgramOptions = {}) {
+    const { starter = [], logFile, onErrorLine } = options;
+    const [file, ...rest] = [...starter, process.execPath, path, ...args, "--json"];
+    this.process = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    // The channel is there to break: nothing that comes through it is of interest, nor does it keep the test running.
+    this.process.channel?.unref();
     onTestFinished(() => void this.process.kill("SIGKILL"));
     this.#read("stdout", (line) => this.#events.push(JSON.parse(line) as Json));
-    this.#read("stderr", (line) => this.#errors.push(line));
+    this.#read("stderr", (line) => {
+      this.#errors.push(line);
+      if (logFile !== undefined) appendFileSync(logFile, `${line}\n`);
+      onErrorLine?.(line);
+    });
     this.ended = new Promise((resolve) => {
       this.process.once("close", (code, signal) => {
         this.#isOver = true;

@@ -9,7 +9,6 @@ import {
   jointVoteResult,
   resolveRaftConfig,
   voteResult,
-  type Entry,
   type RaftConfig,
 } from "../../raft/core/index.js";
 import { Configuration } from "../../raft/core/configuration.js";
@@ -17,64 +16,7 @@ import { RaftLog } from "../../raft/core/log.js";
 import { Progress } from "../../raft/core/progress.js";
 import { entriesFrom, entryOf } from "../harness/core-messages.js";
 
-const ids = fc.array(fc.nat(8), { maxLength: 9 });
-const idSet = ids.map((list) => new Set(list));
-const acks = fc.array(fc.tuple(fc.nat(8), fc.nat(20)), { maxLength: 12 }).map((list) => new Map(list));
-const ballots = fc.array(fc.tuple(fc.nat(8), fc.boolean()), { maxLength: 12 }).map((list) => new Map(list));
-
-/** By the definition: the highest index that more than half of the voters have reached. */
-function committedByCounting(voters: ReadonlySet<number>, acked: ReadonlyMap<number, number>): number {
-  if (voters.size === 0) return Infinity;
-  for (let index = 20; index > 0; index--) {
-    const holders = [...voters].filter((voter) => (acked.get(voter) ?? 0) >= index).length;
-    if (holders * 2 > voters.size) return index;
-  }
-  return 0;
-}
-
-function voteByCounting(voters: ReadonlySet<number>, votes: ReadonlyMap<number, boolean>): string {
-  const granted = [...voters].filter((voter) => votes.get(voter) === true).length;
-  const refused = [...voters].filter((voter) => votes.get(voter) === false).length;
-  if (voters.size === 0 || granted * 2 > voters.size) return "won";
-  return (voters.size - refused) * 2 > voters.size ? "pending" : "lost";
-}
-
 describe("quorum functions", () => {
-  test("committedIndex is the highest index that a majority holds, for sets and for arrays with repetitions", () => {
-    fc.assert(
-      fc.property(ids, acks, (voters, acked) => {
-        const expected = committedByCounting(new Set(voters), acked);
-        return committedIndex(voters, acked) === expected && committedIndex(new Set(voters), acked) === expected;
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test("voteResult is won, lost or still open as counting says", () => {
-    fc.assert(
-      fc.property(ids, ballots, (voters, votes) => {
-        const expected = voteByCounting(new Set(voters), votes);
-        return voteResult(voters, votes) === expected && voteResult(new Set(voters), votes) === expected;
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test("joint forms need both majorities (§6)", () => {
-    fc.assert(
-      fc.property(idSet, idSet, acks, ballots, (incoming, outgoing, acked, votes) => {
-        const index = Math.min(committedByCounting(incoming, acked), committedByCounting(outgoing, acked));
-        const results = [voteByCounting(incoming, votes), voteByCounting(outgoing, votes)];
-        const vote = ["lost", "pending", "won"].find((result) => results.includes(result));
-        return (
-          jointCommittedIndex(incoming, outgoing, acked) === index &&
-          jointVoteResult(incoming, outgoing, votes) === vote
-        );
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
   test("the edges that the contract names", () => {
     expect(committedIndex([], new Map([[1, 5]]))).toBe(Infinity);
     expect(committedIndex([1], new Map())).toBe(0);
@@ -151,70 +93,6 @@ describe("settings", () => {
 });
 
 describe("RaftLog", () => {
-  const ascending = fc.array(fc.nat(3), { maxLength: 30 }).map((steps) =>
-    steps.map(
-      (
-        (term) => (step) =>
-          (term += step)
-      )(1),
-    ),
-  );
-  const logs = fc.tuple(fc.nat(5), ascending).map(([base, list]) => {
-    const entries = list.map((term, i) => entryOf(base + 1 + i, term));
-    return { base, list, log: new RaftLog(base, base === 0 ? 0 : 1, entries) };
-  });
-
-  test("terms, ends and slices are those of a plain list", () => {
-    fc.assert(
-      fc.property(logs, fc.nat(40), fc.nat(40), fc.nat(400), ({ base, list, log }, a, b, maxBytes) => {
-        expect(log.lastIndex).toBe(base + list.length);
-        expect(log.lastTerm).toBe(list.at(-1) ?? log.lastIncludedTerm);
-        const expected = a < base ? undefined : a === base ? log.lastIncludedTerm : list[a - base - 1];
-        expect(log.termAt(a)).toBe(expected);
-        const from = base + 1 + a;
-        const slice = log.slice(from, b, maxBytes);
-        const all = range(from, Math.min(b, log.lastIndex)).map((index) => log.entryAt(index));
-        expect(slice).toEqual(all.slice(0, slice.length));
-        if (all.length > 0) expect(slice.length).toBeGreaterThan(0);
-        const size = (entries: readonly Entry[]): number =>
-          entries.reduce((sum, { data }) => sum + data.length + 12, 0);
-        if (slice.length > 1) expect(size(slice)).toBeLessThanOrEqual(maxBytes);
-        if (slice.length < all.length) expect(size(all.slice(0, slice.length + 1))).toBeGreaterThan(maxBytes);
-      }),
-      { numRuns: 500 },
-    );
-  });
-
-  test("lastIndexWithTermAtMost finds what a search from the end finds", () => {
-    fc.assert(
-      fc.property(logs, fc.nat(50), fc.nat(50), ({ log }, limit, term) => {
-        let index = Math.max(log.lastIncludedIndex, Math.min(limit, log.lastIndex));
-        while (index > log.lastIncludedIndex && log.termAt(index)! > term) index--;
-        return log.lastIndexWithTermAtMost(limit, term) === index;
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test("compaction, truncation and appending keep indices and terms where they are", () => {
-    fc.assert(
-      fc.property(logs, fc.nat(40), fc.nat(40), ({ base, list, log }, a, b) => {
-        const cut = base + 1 + (a % (list.length + 1));
-        log.truncateFrom(cut);
-        const compacted = base + (b % (log.lastIndex - base + 1));
-        const expected = range(compacted, cut - 1).map((index) => log.termAt(index));
-        log.compactTo(compacted);
-        expect(range(compacted, cut - 1).map((index) => log.termAt(index))).toEqual(expected);
-        expect([log.lastIncludedIndex, log.lastIndex]).toEqual([compacted, cut - 1]);
-        log.append(entryOf(cut, 99));
-        expect([log.lastIndex, log.lastTerm]).toEqual([cut, 99]);
-        log.reset(77, 5);
-        expect([log.lastIncludedIndex, log.lastIndex, log.lastTerm]).toEqual([77, 77, 5]);
-      }),
-      { numRuns: 500 },
-    );
-  });
-
   test("what would break it is refused", () => {
     const log = new RaftLog(2, 1, entriesFrom(3, "1 2"));
     expect(() => log.append(entryOf(5, 1))).toThrow("append of term 1 after term 2");
@@ -266,7 +144,3 @@ test("concatBytes joins any number of pieces", () => {
     }),
   );
 });
-
-function range(from: number, to: number): number[] {
-  return Array.from({ length: Math.max(0, to - from + 1) }, (_, i) => from + i);
-}

@@ -74,22 +74,6 @@ describe("taking a snapshot (§7)", () => {
     expect(cluster.compact(0)).toBe(false);
     cluster.act(0, (core) => expect(core.compact(cluster.now, 0, STATE)).toBe(false));
   });
-
-  test("S46: two in quick succession, while neither is on the disk", () => {
-    const cluster = new CoreCluster(3);
-    cluster.elect(0);
-    cluster.holdDisk(0);
-    cluster.propose(0, "a", "b", "c");
-    cluster.deliverAll();
-    cluster.act(0, (core) => core.compact(cluster.now, 1, bytes("a")));
-    cluster.act(0, (core) => core.compact(cluster.now, 3, bytes("abc")));
-    cluster.propose(0, "d");
-    cluster.deliverAll();
-    cluster.releaseDisk(0);
-    expect(cluster.core(0).state).toMatchObject({ durableIndex: 4, commitIndex: 4 });
-    cluster.restart(0);
-    expect(cluster.core(0).state.log).toMatchObject({ lastIncludedIndex: 3, lastIndex: 4 });
-  });
 });
 
 describe("sending a snapshot (figure 13)", () => {
@@ -218,7 +202,7 @@ describe("sending a snapshot (figure 13)", () => {
     expect(cluster.core(1).state.snapshot?.data).toEqual(STATE.toReversed());
   });
 
-  test("S39, S46: the leader goes on and takes another snapshot while the first is on its way", () => {
+  test("the leader goes on and takes another snapshot while the first is on its way", () => {
     const cluster = behind();
     let packet = firstChunk(cluster);
     for (let i = 0; i < 3; i++) packet = next(cluster, packet);
@@ -290,14 +274,16 @@ describe("installing a snapshot (figure 13, follower's side)", () => {
   test("mutation 25: one that is behind what is committed changes nothing, and is said to be there", () => {
     const cluster = behind();
     cluster.run(1000);
+    cluster.propose(0, "y");
+    cluster.run(200);
     const { log } = cluster.core(1).state;
-    for (const lastIncludedIndex of [0, 3, 10]) {
+    for (const lastIncludedIndex of [0, 3, 10, 11]) {
       const stale = installSnapshot({ leader: 0, lastIncludedIndex, lastIncludedTerm: 1, data: bytes("old") });
       expect(cluster.ask(1, stale)).toMatchObject({ done: true, lastIncludedIndex });
     }
-    expect(log).toMatchObject({ lastIncludedIndex: 10, lastIndex: 10 });
+    expect(log).toMatchObject({ lastIncludedIndex: 10, lastIndex: 11 });
     expect(cluster.core(1).state.snapshot?.data).toEqual(STATE);
-    expect(cluster.appliedIndex(1)).toBe(10);
+    expect(cluster.appliedIndex(1)).toBe(11);
   });
 
   test("mutation 17: one of a deposed leader changes nothing", () => {
@@ -323,7 +309,7 @@ describe("installing a snapshot (figure 13, follower's side)", () => {
     expect(cluster.count({ from: 0, type: "installSnapshotReply" })).toBe(1);
   });
 
-  test("S45: a crash before or after the write leaves the old log or the snapshot, never a mixture", () => {
+  test("a crash before or after the write leaves the old log or the snapshot, never a mixture", () => {
     for (const kept of [0, 1, 2]) {
       const cluster = follower("1x8");
       cluster.holdDisk(0);

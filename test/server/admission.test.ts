@@ -1,10 +1,16 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { expect, test } from "vitest";
 
+import { Gate, seekAdmission, type AdmissionOptions, type Other } from "../../server/admission.js";
+import { resolveNode } from "../../server/config.js";
+import { Identity } from "../../server/identity.js";
 import { DataLostError, startNode, type KvNode } from "../../server/index.js";
+import { silentLogger } from "../../server/transport/index.js";
+import { makeService } from "../../labrpc/index.js";
+import { simulate } from "../../sim/index.js";
 import { scratch, TestNodes } from "../harness/nodes.js";
 
 const wipe = (nodes: TestNodes, id: number): void => rmSync(join(nodes.dataDir, `node-${id}`), { recursive: true });
@@ -107,4 +113,167 @@ test("a data directory says whose it is", async () => {
   await refused({ ...one, nodes: two }, /belongs to a cluster of nodes \[1\]/);
   writeFileSync(join(dataDir, "node-1", "node.json"), "{");
   await refused(one, /node\.json is damaged/);
+});
+
+test("S33: whom a node has met counts only once it is durable", () => {
+  const nodes = [1, 2, 3].map((id) => ({ id, host: "127.0.0.1", port: id }));
+  const config = resolveNode({ nodes, myid: 1, dataDir: scratch() });
+  const identity = new Identity(config);
+  // A directory in its place: the file cannot be written.
+  const inTheWay = join(identity.directory, "node.json.tmp");
+  mkdirSync(inTheWay);
+  for (let i = 0; i < 2; i++) expect(() => identity.meet(2, "abc", false)).toThrow(/check the disk/);
+  expect(() => identity.admit()).toThrow(/check the disk/);
+  expect(identity.isAdmitted).toBe(false);
+  rmSync(inTheWay, { recursive: true });
+  expect(identity.meet(2, "abc", false)).toEqual({ incarnation: "abc", metFresh: true });
+  identity.admit();
+  const again = new Identity(config);
+  expect(again.isAdmitted).toBe(true);
+  expect(again.meet(2, "other", false)).toEqual({ incarnation: "abc", metFresh: true });
+});
+
+// ---- who is asked, and for how long, in virtual time ----------------------------------------------------------------------
+
+const IDS = [1, 2, 3];
+
+function identityOf(myid: number): Identity {
+  const nodes = IDS.map((id) => ({ id, host: "127.0.0.1", port: id }));
+  return new Identity(resolveNode({ nodes, myid, dataDir: scratch() }));
+}
+
+/** What node 1, whose directory is new, finds of another one. "silent": connected, and it does not answer. */
+interface Neighbour {
+  readonly identity: Identity;
+  state: "away" | "silent" | "answers";
+}
+
+function neighbour(id: number, state: Neighbour["state"]): Neighbour {
+  return { identity: identityOf(id), state };
+}
+
+/** Node 3 has known node 1 with other data. */
+function survivor(state: Neighbour["state"]): Neighbour {
+  const it = neighbour(3, state);
+  it.identity.meet(1, "before", false);
+  it.identity.admit();
+  return it;
+}
+
+const ASK_MS = 1000;
+
+/** Node 1 seeks admission; `during` is told how, and its time goes by. Resolves to how it ended, and when. */
+async function seek(
+  identity: Identity,
+  neighbours: readonly [Neighbour, Neighbour],
+  during: (sleep: (ms: number) => Promise<void>) => Promise<void> = async () => {},
+): Promise<{ error: unknown; ms: number }> {
+  let result: { error: unknown; ms: number } | undefined;
+  await simulate({ seed: 1, limitMs: 60_000 }, async ({ clock }) => {
+    const other = (it: Neighbour, id: number): Other => ({
+      id,
+      isConnected: () => it.state !== "away",
+      meet: async () => {
+        if (it.state === "silent") await clock.sleep(ASK_MS);
+        if (it.state !== "answers") return null;
+        const known = it.identity.meet(1, identity.incarnation, false);
+        return { incarnation: it.identity.incarnation, known, isRefused: it.identity.witness !== null };
+      },
+    });
+    const options: AdmissionOptions = {
+      identity,
+      myid: 1,
+      peers: neighbours.map((it, i) => other(it, i + 2)),
+      statusOf: async () => null,
+      transfer: async () => null,
+      replace: false,
+      clock,
+      logger: silentLogger,
+      signal: new AbortController().signal,
+    };
+    const startMs = clock.now();
+    const end = (error: unknown): void => void (result = { error, ms: clock.now() - startMs });
+    const seeking = seekAdmission(options).then(() => end(null), end);
+    await Promise.all([seeking, during((ms) => clock.sleep(ms))]);
+  });
+  return result!;
+}
+
+test("S33: who is new waits for one second, not more, before it takes the third node for absent", async () => {
+  const { error, ms } = await seek(identityOf(1), [neighbour(2, "answers"), neighbour(3, "away")]);
+  expect(error).toBeNull();
+  expect(ms).toBeGreaterThanOrEqual(1000);
+  expect(ms).toBeLessThan(1200);
+});
+
+test("it does not wait where all answer", async () => {
+  const { error, ms } = await seek(identityOf(1), [neighbour(2, "answers"), neighbour(3, "answers")]);
+  expect({ error, ms }).toEqual({ error: null, ms: 0 });
+});
+
+test("S34: two empty nodes are not admitted by each other while the third runs and is not connected yet", async () => {
+  const identity = identityOf(1);
+  const third = survivor("away");
+  const { error } = await seek(identity, [neighbour(2, "answers"), third], async (pass) => {
+    await pass(900);
+    expect(identity.isAdmitted).toBe(false);
+    third.state = "answers";
+  });
+  expect(error).toMatchObject({ code: "DATA_LOST" });
+});
+
+test("S34: nor while it is connected and does not answer, however long", async () => {
+  const identity = identityOf(1);
+  const third = survivor("silent");
+  const { error } = await seek(identity, [neighbour(2, "answers"), third], async (pass) => {
+    await pass(20_000);
+    expect(identity.isAdmitted).toBe(false);
+    third.state = "answers";
+  });
+  expect(error).toMatchObject({ code: "DATA_LOST" });
+});
+
+test("S34: who was refused once is refused after a restart too, and lets nobody else in, with the witness away", async () => {
+  const identity = identityOf(1);
+  const witness = survivor("answers");
+  const second = neighbour(2, "answers");
+  expect((await seek(identity, [second, witness])).error).toMatchObject({ code: "DATA_LOST" });
+  witness.state = "away";
+  expect((await seek(identity, [second, witness])).error).toMatchObject({
+    code: "DATA_LOST",
+    message: expect.stringMatching(/^node 3 knows/) as string,
+  });
+  // A third one, as new as the second, that has met none but the one that was refused.
+  const refused: Neighbour = { identity, state: "answers" };
+  const other = identityOf(1);
+  const { error } = await seek(other, [refused, neighbour(3, "away")], async (pass) => {
+    await pass(5000);
+    expect(other.isAdmitted).toBe(false);
+    refused.identity.admit();
+  });
+  expect(error).toBeNull();
+});
+
+test("the gate lets through what goes between two nodes that know each other's data, and nothing else", async () => {
+  const [one, two] = [identityOf(1), identityOf(2)];
+  const service = new Gate(two).service(makeService("Raft", { Ask: (args: unknown) => ({ heard: args }) }));
+  const handler = service.handlers.get("Ask")!;
+  const end = new Gate(one).end({ call: async (_, args) => handler(args) as never }, 2);
+  const ask = (): Promise<unknown> => end.call("Raft.Ask", "hello");
+  const refused = { code: "NOT_ADMITTED" };
+  one.meet(2, two.incarnation, false);
+  expect(await ask()).toBeNull();
+  one.admit();
+  await expect(ask()).rejects.toMatchObject(refused);
+  two.admit();
+  await expect(ask()).rejects.toMatchObject(refused);
+  two.meet(1, one.incarnation, false);
+  expect(await ask()).toEqual({ heard: "hello" });
+  // Somebody else with the place of node 1, and somebody else whom node 1 takes for node 2.
+  two.meet(1, "replaced", true);
+  await expect(ask()).rejects.toMatchObject(refused);
+  two.meet(1, one.incarnation, true);
+  one.meet(2, "before", true);
+  await expect(ask()).rejects.toMatchObject(refused);
+  await expect((async () => handler("hello"))()).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
 });

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 
 import type { NodeAnswer } from "../../server/index.js";
+import type { LoadFigures } from "../../server/load.js";
 import { kvraft } from "../harness/command-line.js";
 import { freePorts, scratch, TestNodes } from "../harness/nodes.js";
+import { Authority } from "../transport/certificates.js";
 
 const lists = (nodes: TestNodes): string =>
   nodes.addresses.map(({ id, host, port }) => `${id}=${host}:${port}`).join(",");
@@ -77,6 +79,27 @@ describe("commands against a cluster", () => {
     expect(JSON.parse((await kvraft(["inspect", join(nodes.dataDir, "node-1", "kv"), "--json"])).out)).toHaveLength(1);
   });
 
+  test("bench", async () => {
+    const args = ["bench", "--clients", "3", "--seconds", "1", "--keys", "20", "--value-bytes", "10"];
+    const { code, out, err } = await kvraft([...args, "--mix", "put", "--json"], environment);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    const figures = JSON.parse(out) as LoadFigures;
+    expect(figures).toMatchObject({ mix: "put", clients: 3, seconds: 1, keys: 20, valueBytes: 10 });
+    expect(figures.operations).toBeGreaterThan(0);
+    expect(figures.perSecond).toBe(figures.operations);
+    expect(figures.p50Ms).toBeLessThanOrEqual(figures.p99Ms);
+    expect(figures.p99Ms).toBeLessThanOrEqual(figures.maxMs);
+
+    expect(await kvraft(args, environment)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(
+        /^mixed, 3 clients: \d+ operations in 1 s, \d+\/s; p50 .* ms, p99 .* ms, max .* ms\n$/,
+      ),
+      err: "",
+    });
+    expect(await kvraft(["get", "bench000"], environment)).toMatchObject({ code: 1, err: 'no key "bench000"\n' });
+  });
+
   test("refusals", async () => {
     expect(await kvraft(["get", "k", "--cluster-id", "other"], environment)).toMatchObject({
       code: 4,
@@ -120,6 +143,8 @@ describe("mistakes", () => {
     await nodes.start(1);
     const failed = await kvraft(["put", "k", "v", "--timeout", "200"], { KVRAFT_NODES: lists(nodes) });
     expect(failed).toMatchObject({ code: 3, err: expect.stringMatching(/put did not finish within 200 ms/) as string });
+    const bench = await kvraft(["bench", "--timeout", "200"], { KVRAFT_NODES: lists(nodes) });
+    expect(bench).toMatchObject({ code: 3, err: expect.stringMatching(/put did not finish within 200 ms/) as string });
   });
 
   test.each([
@@ -129,11 +154,54 @@ describe("mistakes", () => {
     [["serve", "--nodes", "0.0.0.0:0", "--myid", "1", "--enable-data-persistence", "no"], 2, /without authentication/],
     [["inspect", "/no/such/dir"], 2, /cannot be read/],
     [["inspect", "bench"], 2, /holds no data of a node/],
+    [["serve", "--nodes", "127.0.0.1:1", "--myid", "1", "--data-dir", "LICENSE"], 2, /dataDir: .* cannot be used/],
+    [["cluster", "--data-dir", "LICENSE"], 2, /LICENSE cannot be made a directory/],
     [["get"], 2, /missing required argument 'key'/],
     [["cluster", "--size", "0"], 2, /It must be a whole number from 1 to 9/],
+    [["bench", "--mix", "scan"], 2, /Allowed choices are put, get, mixed/],
+    [["bench", "--clients", "0"], 2, /It must be a whole number from 1 to/],
     [["frobnicate"], 2, /unknown command/],
   ])("%j", async (args, code, message) => {
     expect(await kvraft(args)).toMatchObject({ code, err: expect.stringMatching(message) as string });
+  });
+
+  test("certificates that are none", async () => {
+    const file = join(scratch(), "some.pem");
+    writeFileSync(file, "these are no certificates");
+    const { cert, key } = new Authority("some").issue("1") as { cert: string; key: string };
+    const good = file.replace("some", "cert");
+    writeFileSync(good, cert);
+    const other = file.replace("some", "key");
+    writeFileSync(other, key);
+    const story: [caFile: string, certFile: string, keyFile: string, message: RegExp][] = [
+      [file, good, other, /tls\.ca \(or tls\.caFile\) must hold certificates in PEM form/],
+      [good, file, other, /tls\.cert \(or tls\.certFile\) must hold certificates in PEM form/],
+      [good, good, file, /tls\.key \(or tls\.keyFile\) must hold the private key of tls\.cert/],
+      [good, good, `${file}.missing`, /tls\.keyFile: .* cannot be read \(ENOENT\)/],
+    ];
+    for (const [caFile, certFile, keyFile, message] of story) {
+      const files = ["--tls-ca-file", caFile, "--tls-cert-file", certFile, "--tls-key-file", keyFile];
+      expect(await kvraft(["get", "k", "--nodes", "127.0.0.1:1", ...files])).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(message) as string,
+      });
+    }
+  });
+
+  test("a cluster's directory with a file that is damaged or missing", async () => {
+    const dataDir = scratch();
+    const args = ["cluster", "--data-dir", dataDir];
+    const file = join(dataDir, "cluster.json");
+    writeFileSync(file, "{");
+    expect(await kvraft(args)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/cluster\.json is not JSON/) as string,
+    });
+    const nodes = [1, 2, 3].map((id) => ({ id, host: "127.0.0.1", port: id }));
+    writeFileSync(file, JSON.stringify({ nodes }));
+    const missing = /incomplete cluster: the configuration .*node-1\.json cannot be read \(ENOENT\); mend that file/;
+    expect(await kvraft(args)).toMatchObject({ code: 2, err: expect.stringMatching(missing) as string });
+    expect(await kvraft([...args, "--size", "4"])).toMatchObject({ code: 2 });
   });
 
   test("a configuration file with an unknown setting", async () => {

@@ -134,7 +134,7 @@ describe("sources of settings", () => {
     expect(message({ environment: { KVRAFT_MYID: "one" } })).toMatch(/^KVRAFT_MYID: myid must be a whole number/);
     expect(message({ flags: { timeout: "soon" } })).toMatch(/^--timeout: timeout must be a whole number/);
     expect(message({ environment: { KVRAFT_NODES: "a:1,b" } })).toMatch(
-      /^KVRAFT_NODES: nodes\[1\] must be an object.*not "b"/,
+      /^KVRAFT_NODES: nodes\[1\] must be id=host:port or host:port, not "b"/,
     );
     expect(message({ file: { myyid: 1 } })).toMatch(/^unknown setting myyid; did you mean myid\?/);
   });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { join } from "node:path";
 
@@ -121,4 +122,11 @@ describe("kvraft serve", () => {
     first.signal("SIGINT");
     expect(await first.ended).toBe(0);
   });
+});
+
+test("whoever has read enough may go: a closed pipe is no error", () => {
+  const command = '"$0" "$1" sweep --replay 5 | head -n 1';
+  const { stdout, stderr } = spawnSync("sh", ["-c", command, process.execPath, program.path], { encoding: "utf8" });
+  expect(stdout).toMatch(/^\d servers; .*\n$/);
+  expect(stderr).toBe("");
 });

@@ -37,6 +37,16 @@ const nothing = (): Promise<void> => Promise.resolve();
 
 export const noMistake = (disk: Disk): Disk => wrapFiles(disk, () => ({}));
 
+/** No mistake either: a disk as Linux offers it. */
+export const writesAndSyncsAtOnce = (disk: Disk): Disk =>
+  wrapFiles(disk, (file) => ({
+    writeSynced: async (bytes, position) => {
+      const count = await file.write(bytes, position);
+      await file.sync();
+      return count;
+    },
+  }));
+
 export const ackBeforeSync = (disk: Disk): Disk =>
   wrapFiles(disk, (file) => ({
     sync: () => {

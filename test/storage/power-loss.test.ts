@@ -12,6 +12,7 @@ import {
   noSyncOfWhatWasRead,
   renameBeforeSync,
   tailOverwritten,
+  writesAndSyncsAtOnce,
 } from "./mistakes.js";
 
 /** Runs seed after seed until `lives` lives are over; STORAGE_SEED replays one. A failure names its seed. */
@@ -65,6 +66,10 @@ describe("power loss", () => {
 
   test("5,000 lives with records of one size", async () => {
     await survive(5000, 1_000_000, { shape: "fixed" });
+  }, 60_000);
+
+  test("3,000 lives on a disk that writes and syncs in one operation", async () => {
+    await survive(3000, 3_000_000, { shape: "mixed", wrap: writesAndSyncsAtOnce });
   }, 60_000);
 
   test("2,000 lives on a disk whose syncs fail", async () => {

@@ -11,6 +11,7 @@ import {
 } from "../../server/storage/index.js";
 import { SimDisk } from "../../sim/disk/index.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
+import { writesAndSyncsAtOnce } from "./mistakes.js";
 
 const SEGMENT = "/data/wal-0000000000000001.log";
 
@@ -101,6 +102,19 @@ describe("durable storage", () => {
       await Promise.all(all);
       expect(order).toEqual(Array.from({ length: 150 }, (_, i) => i + 1));
       expect(storage.stats()).toMatchObject({ syncs: before + 2, writes: 150, largestGroup: 100, lastSyncMs: 1 });
+    }));
+
+  test("where a disk writes and syncs in one operation, an append is one", () =>
+    inWorld(async (world) => {
+      const storage = await world.open({ disk: writesAndSyncsAtOnce(world.machine.mount()) });
+      // What it is made of here: a write and a sync of a millisecond each.
+      for (const i of [1, 2]) {
+        const before = world.machine.operations;
+        await save(storage, append(i, `${i}`));
+        expect(world.machine.operations - before).toBe(2);
+        expect(storage.stats()).toMatchObject({ syncs: i, lastSyncMs: 2 });
+      }
+      expect(texts(await world.reopen())).toEqual(["1", "2"]);
     }));
 
   test("appends do not wait for a snapshot, nor does it for the next (S46); old segments go", () =>
@@ -343,7 +357,7 @@ describe("inspect", () => {
         "data directory /data",
         "snapshot-0000000000000001.snap  up to entry 1 of term 2, 10 bytes of data",
         "wal-0000000000000001.log  128 bytes, 3 records, entries 1-3 of terms 2-3 (3 written)",
-        "usable: term 3, vote for 1, entries 2-3",
+        "usable: term 3, vote for server 1, entries 2-3",
       ]);
 
       world.machine.flipBit(SEGMENT, before.length - 8, 0);

@@ -16,14 +16,15 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "server/storage": ["runtime", "raft", "kvraft"],
   "sim/swarm": ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage"],
   inspector: ["runtime", "sim", "sim/swarm"],
-  server: ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector"],
+  sweep: ["runtime", "sim/swarm", "inspector"],
+  server: ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
   demo: ["runtime", "labrpc", "raft", "kvraft", "sim", "inspector"],
   /** The package's own door: index.ts at the top. */
   "": ["runtime", "labrpc", "raft", "kvraft", "sim"],
   bench: ["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "server", "demo"],
   test: [
     ...["runtime", "labrpc", "raft/core", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector"],
-    ...["server", "demo", "", "bench"],
+    ...["sweep", "server", "demo", "", "bench"],
   ],
 };
 

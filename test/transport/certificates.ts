@@ -29,8 +29,11 @@ function alternativeName(name: string): Buffer {
   return isIP(name) === 4 ? der(0x87, name.split(".").map(Number)) : der(0x82, Buffer.from(name));
 }
 
+/** No line may be empty, not even where the last one is full. */
+const lines = (base64: string): string[] => base64.match(/.{1,64}/g) ?? [];
+
 const pem = (bytes: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${bytes.toString("base64").replace(/.{64}/g, "$&\n")}\n-----END CERTIFICATE-----\n`;
+  ["-----BEGIN CERTIFICATE-----", ...lines(bytes.toString("base64")), "-----END CERTIFICATE-----", ""].join("\n");
 
 /** A certificate authority that lives in memory. */
 export class Authority {

@@ -1,0 +1,211 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Option, type Command } from "commander";
+
+import { recordLines, recordPlan, writeInspector } from "../../inspector/index.js";
+import { KvraftError } from "../../runtime/index.js";
+import { testOfPlan, type Outcome } from "../../sim/swarm/index.js";
+import {
+  describePlan,
+  judgePlan,
+  parseSeedList,
+  Progress,
+  readPlan,
+  replayCommand,
+  shrinkPlan,
+  sweep,
+  writePage,
+  writePlan,
+} from "../../sweep/index.js";
+import { wholeNumber } from "./options.js";
+import { Exit, run, type Outside } from "./outside.js";
+
+interface SweepFlags {
+  readonly seeds: number;
+  readonly from: number;
+  readonly today?: boolean;
+  readonly also?: string;
+  readonly workers: number;
+  readonly seconds?: number;
+  readonly maxFailures: number;
+  readonly dir: string;
+  readonly checkDeterminism?: boolean;
+  readonly coverage?: boolean;
+  readonly json?: boolean;
+  readonly replay?: string;
+  readonly shrink?: string;
+  readonly inspect?: string;
+  readonly to?: string;
+  readonly quiet?: boolean;
+}
+
+const MAX_SEEDS = 1e9;
+const MAX_WORKERS = 256;
+/** A run takes milliseconds. */
+const STUCK_MS = 60_000;
+const SEEDS_A_DAY = 1e6;
+
+/** `kvraft sweep`: simulates cluster after cluster, each drawn from a seed, and judges what it did. */
+export function sweepCommand(program: Command, outside: Outside): void {
+  const command = program
+    .command("sweep")
+    .description("simulate thousands of clusters with faults of every kind and look for a broken rule")
+    .option("--seeds <number>", "how many", wholeNumber(1, MAX_SEEDS), 1000)
+    .option("--from <seed>", "the first of them", wholeNumber(0, Number.MAX_SAFE_INTEGER - MAX_SEEDS), 1)
+    .addOption(new Option("--today", "begin with a seed that today's date gives (UTC)").conflicts("from"))
+    .option("--also <file>", "first the seeds of this file: a line each, the seed and what it showed")
+    .option("--workers <number>", "threads", wholeNumber(1, MAX_WORKERS), availableParallelism())
+    .option("--seconds <number>", "begin no more seeds after so long", wholeNumber(1, 1e6))
+    .option("--max-failures <number>", "begin no more seeds after so many failures", wholeNumber(1, 1e6), 10)
+    .option("--check-determinism", "run each seed twice, once unobserved, and compare")
+    .option("--coverage", "print by how many seeds each fault and each rare state was reached")
+    .option("--dir <folder>", "where summary.json and the failures go: plans, and pages that show them", "kvraft-sweep")
+    .addOption(new Option("--replay <seed|file>", "run one seed, or the plan in a file, and tell its story"))
+    .addOption(new Option("--shrink <seed|file>", "make a failing run smaller, and a test of it").conflicts("replay"))
+    .option("--inspect <file>", "with --replay or --shrink: write the run as a page to look at")
+    .option("--to <file>", "with --shrink: where to write the test (default seed-N.test.ts)")
+    .option("--quiet", "with --replay: the verdict alone")
+    .option("--json", "print the summary, or the outcome, as one JSON object")
+    .addHelpText("after", "\nExit codes: 0 no rule was broken, 1 one was, 2 wrong options or an unreadable file");
+  command.action(async () => {
+    const flags = command.opts<SweepFlags>();
+    const { json = false, replay, shrink } = flags;
+    await run(outside, json, () => {
+      if (replay !== undefined) return replayOne(replay, flags, outside);
+      if (shrink !== undefined) return shrinkOne(shrink, flags, outside);
+      return sweepMany(flags, outside);
+    });
+  });
+}
+
+async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<number> {
+  const also = flags.also === undefined ? [] : readSeedList(flags.also);
+  const firstSeed = flags.today === true ? seedOfToday() : flags.from;
+  const progress = new Progress(flags.seeds + also.length, err, process.stderr.isTTY);
+  const stop = new AbortController();
+  const onSignal = (): void => stop.abort();
+  process.once("SIGINT", onSignal);
+  try {
+    if (flags.json !== true) {
+      const more = also.length === 0 ? "" : `, and ${also.length} that failed once`;
+      out(`seeds ${firstSeed} to ${firstSeed + flags.seeds - 1}${more}, on ${flags.workers} threads\n`);
+    }
+    const { tally, seconds, summaryFile } = await sweep({
+      ...{ firstSeed, count: flags.seeds, also, workers: flags.workers, stuckMs: STUCK_MS, code: codeName() },
+      ...{ seconds: flags.seconds ?? Infinity, maxFailures: flags.maxFailures, dir: flags.dir, signal: stop.signal },
+      checkDeterminism: flags.checkDeterminism === true,
+      onRun: (sums) => progress.update(sums),
+      onFailure: (line) => {
+        progress.clear();
+        err(`${line}\n`);
+      },
+    });
+    progress.clear();
+    if (flags.json === true) {
+      out(`${JSON.stringify(JSON.parse(readFileSync(summaryFile, "utf8")))}\n`);
+    } else {
+      if (flags.coverage === true) out(`${tally.coverageLines().join("\n")}\n`);
+      const { neverReached, failures, seeds, simulatedMs, operations } = tally;
+      const hours = (simulatedMs / 3_600_000).toFixed(1);
+      out(
+        `${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} a second; ` +
+          `${hours} simulated hours, ${operations} operations\n` +
+          `never reached: ${neverReached.length === 0 ? "nothing" : neverReached.join(", ")}\n` +
+          `${failures.length === 0 ? "no rule was broken" : `${failures.length} FAILED`}; summary in ${summaryFile}\n`,
+      );
+    }
+    return tally.failures.length === 0 ? Exit.ok : Exit.no;
+  } finally {
+    process.removeListener("SIGINT", onSignal);
+  }
+}
+
+async function replayOne(source: string, flags: SweepFlags, { out }: Outside): Promise<number> {
+  const plan = readPlan(source);
+  const isSeed = /^\d+$/.test(source);
+  const replay = isSeed ? replayCommand(plan.seed) : `npx kvraft sweep --replay ${source}`;
+  const outcome = flags.checkDeterminism === true ? await judgePlan(plan, { checkDeterminism: true }) : await tell();
+  async function tell(): Promise<Outcome> {
+    const recorded = await recordPlan(plan, { title: `Seed ${plan.seed}`, replay });
+    if (flags.inspect !== undefined) writeInspector(flags.inspect, recorded.record);
+    if (flags.json === true || flags.quiet === true) return recorded.outcome;
+    out(`${describePlan(plan)}\n\n`);
+    for (const line of recordLines(recorded.record)) out(`${line}\n`);
+    out("\n");
+    return recorded.outcome;
+  }
+  if (flags.json === true) out(`${JSON.stringify(outcome)}\n`);
+  else out(`${verdict(outcome)}\n`);
+  return outcome.ok ? Exit.ok : Exit.no;
+}
+
+async function shrinkOne(source: string, flags: SweepFlags, { out, err }: Outside): Promise<number> {
+  const before = readPlan(source);
+  const shrunk = await shrinkPlan(before, {
+    onSmaller: (plan, runs) => err(`after ${runs} runs: ${describePlan(plan)}\n`),
+  });
+  if (shrunk === null) {
+    out(`seed ${before.seed} breaks no rule: there is nothing to make smaller\n`);
+    return Exit.ok;
+  }
+  const { plan, outcome, runs } = shrunk;
+  const file = flags.to ?? `seed-${before.seed}.test.ts`;
+  const name = `seed ${before.seed}, made smaller: ${outcome.violation?.rule}`;
+  writeFileSync(file, testOfPlan(plan, name, outcome));
+  const planFile = `${file.replace(/(\.test)?\.ts$/, "")}.json`;
+  writePlan(planFile, plan);
+  if (flags.inspect !== undefined) await writePage(flags.inspect, plan, `npx kvraft sweep --replay ${planFile}`);
+  out(
+    `${verdict(outcome)}\n${runs} runs; what is left: ${describePlan(plan)}\n` +
+      `a test for test/swarm/ is in ${file}, the plan in ${planFile}\n`,
+  );
+  return Exit.no;
+}
+
+function verdict({ seed, violation, hash, events, simulatedMs, operations, unanswered }: Outcome): string {
+  const figures = `${events} events in ${(simulatedMs / 1000).toFixed(1)} simulated s, hash ${hash}`;
+  if (violation === null)
+    return `seed ${seed}: no rule was broken; ${operations} operations, ${unanswered} unanswered; ${figures}`;
+  return `seed ${seed} broke "${violation.rule}" at ${(violation.atMs / 1000).toFixed(3)} s (#${violation.seq}): ${violation.message}\n${figures}`;
+}
+
+function readSeedList(file: string): number[] {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new KvraftError("INVALID_ARGUMENT", `--also ${file} cannot be read: ${(cause as Error).message}`, { cause });
+  }
+  try {
+    return parseSeedList(text);
+  } catch (cause) {
+    throw new KvraftError("INVALID_ARGUMENT", `--also ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** 2026-11-21 gives 20261121000000: each day has a million seeds of its own. */
+function seedOfToday(): number {
+  return Number(new Date().toISOString().slice(0, 10).replaceAll("-", "")) * SEEDS_A_DAY;
+}
+
+/** The commit of this code where it lies in its repository, else the version of the package. */
+function codeName(): string {
+  for (const up of ["../../", "../../../"]) {
+    const root = fileURLToPath(new URL(up, import.meta.url));
+    if (!existsSync(join(root, "package.json"))) continue;
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+    if (!existsSync(join(root, ".git"))) return `v${version}`;
+    try {
+      const git = (...words: string[]): string =>
+        execFileSync("git", ["-C", root, ...words], { encoding: "utf8" }).trim();
+      return `${git("rev-parse", "--short", "HEAD")}${git("status", "--porcelain") === "" ? "" : " with changes"}`;
+    } catch {
+      return `v${version}`;
+    }
+  }
+  return "an unknown version";
+}

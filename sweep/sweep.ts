@@ -1,0 +1,89 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { recordPlan, writeInspector } from "../inspector/index.js";
+import { drawPlan, type Outcome, type Plan } from "../sim/swarm/index.js";
+import { runSeeds, STUCK } from "./pool.js";
+import { Tally } from "./tally.js";
+import { failureLine, replayCommand } from "./words.js";
+
+export interface SweepOptions {
+  readonly firstSeed: number;
+  readonly count: number;
+  /** Seeds that failed once: they are run before the others. */
+  readonly also: readonly number[];
+  readonly workers: number;
+  readonly checkDeterminism: boolean;
+  readonly stuckMs: number;
+  /** No more seeds are begun after so many seconds. */
+  readonly seconds: number;
+  /** No more seeds are begun after so many failures. */
+  readonly maxFailures: number;
+  /** Where plans and pages of failures go, and the summary. */
+  readonly dir: string;
+  /** What is swept: a commit or a version. */
+  readonly code: string;
+  readonly signal: AbortSignal;
+  /** Called after every run. */
+  readonly onRun: (tally: Tally, outcome: Outcome) => void;
+  readonly onFailure: (line: string) => void;
+}
+
+export interface SweepReport {
+  readonly tally: Tally;
+  readonly seconds: number;
+  readonly summaryFile: string;
+}
+
+function* seedsOf({ also, firstSeed, count }: SweepOptions): Generator<number> {
+  yield* also;
+  for (let i = 0; i < count; i++) yield firstSeed + i;
+}
+
+/** Runs the seeds; keeps of each failure a line, its plan and a page that shows it; writes a summary. */
+export async function sweep(options: SweepOptions): Promise<SweepReport> {
+  const tally = new Tally();
+  const enough = new AbortController();
+  const timer = options.seconds < Infinity ? setTimeout(() => enough.abort(), options.seconds * 1000) : undefined;
+  const begun = performance.now();
+  try {
+    await runSeeds(seedsOf(options), {
+      ...options,
+      signal: AbortSignal.any([options.signal, enough.signal]),
+      onOutcome: (outcome) => {
+        tally.add(outcome);
+        if (!outcome.ok) options.onFailure(failureLine(outcome, drawPlan(outcome.seed), options.code));
+        if (tally.failures.length >= options.maxFailures) enough.abort();
+        options.onRun(tally, outcome);
+      },
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+  const seconds = (performance.now() - begun) / 1000;
+  mkdirSync(options.dir, { recursive: true });
+  for (const outcome of tally.failures) await keepFailure(outcome, options.dir);
+  const summaryFile = join(options.dir, "summary.json");
+  const { code, firstSeed, count, workers, checkDeterminism } = options;
+  const head = { code, firstSeed, count, workers, checkDeterminism, seconds, seedsPerSecond: tally.seeds / seconds };
+  writeFileSync(summaryFile, `${JSON.stringify({ ...head, ...tally.toJson() }, null, 2)}\n`);
+  return { tally, seconds, summaryFile };
+}
+
+async function keepFailure({ seed, violation }: Outcome, dir: string): Promise<void> {
+  const plan = drawPlan(seed);
+  const base = join(dir, `seed-${seed}`);
+  writePlan(`${base}.json`, plan);
+  // What does not end cannot be written down either.
+  if (violation?.rule !== STUCK) await writePage(`${base}.html`, plan, replayCommand(seed));
+}
+
+export function writePlan(file: string, plan: Plan): void {
+  writeFileSync(file, `${JSON.stringify(plan, null, 2)}\n`);
+}
+
+/** Runs the plan once more and writes the inspector's page of it. */
+export async function writePage(file: string, plan: Plan, replay: string): Promise<void> {
+  const { record } = await recordPlan(plan, { title: `Seed ${plan.seed}`, replay });
+  writeInspector(file, record);
+}

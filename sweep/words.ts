@@ -1,0 +1,35 @@
+import type { FaultKind, Outcome, Plan } from "../sim/swarm/index.js";
+
+/** What a plan is made of, in a line. */
+export function describePlan(plan: Plan): string {
+  const { servers, clients, faults, raft, kv, core } = plan;
+  const operations = clients.reduce((sum, client) => sum + client.operations.length, 0);
+  const flags = (["preVote", "checkQuorum", "leaseReads"] as const).filter((name) => raft[name]).join(" ");
+  const snapshots = kv.maxRaftState < 0 ? "no snapshots" : `snapshots from ${kv.maxRaftState} bytes`;
+  return [
+    `${servers} servers`,
+    `${clients.length} clients`,
+    `${operations} operations`,
+    `heartbeat ${raft.heartbeatMs} ms, election ${raft.electionTimeoutMinMs}-${raft.electionTimeoutMaxMs} ms`,
+    ...(flags === "" ? [] : [flags]),
+    snapshots,
+    `faults: ${describeFaults(faults.map(({ kind }) => kind))}`,
+    `then ${core.servers.map((i) => `S${i}`).join(" ")} healed${core.others.map(({ server, fate }) => `, S${server} ${fate}`).join("")}`,
+  ].join("; ");
+}
+
+function describeFaults(kinds: readonly FaultKind[]): string {
+  const counts = new Map<FaultKind, number>();
+  for (const kind of kinds) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return [...counts].map(([kind, count]) => (count > 1 ? `${count} ${kind}` : kind)).join(", ") || "none";
+}
+
+/** A failure in one line: everything that it takes to see it again. */
+export function failureLine({ seed, violation }: Outcome, plan: Plan, code: string): string {
+  const what = violation === null ? "" : `${violation.rule}: ${violation.message.split("\n")[0]}`;
+  return `FAILED seed ${seed} of ${code} [${describePlan(plan)}] ${what} | replay: ${replayCommand(seed)}`;
+}
+
+export function replayCommand(seed: number): string {
+  return `npx kvraft sweep --replay ${seed}`;
+}

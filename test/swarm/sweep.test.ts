@@ -1,0 +1,198 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, describe, expect, test } from "vitest";
+
+import { drawPlan, testOfPlan, type Outcome, type Plan } from "../../sim/swarm/index.js";
+import { parseSeedList, readPlan, shrinkPlan } from "../../sweep/index.js";
+import { DETERMINISM, judgePlan } from "../../sweep/judge.js";
+import { runSeeds } from "../../sweep/pool.js";
+import { Tally } from "../../sweep/tally.js";
+import { failureLine } from "../../sweep/words.js";
+import { kvraft } from "../harness/command-line.js";
+
+const folder = mkdtempSync(join(tmpdir(), "kvraft-sweep-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const good: Outcome = {
+  ...{
+    seed: 1,
+    ok: true,
+    violation: null,
+    hash: "h",
+    events: 1,
+    steps: 1,
+    simulatedMs: 1,
+    operations: 1,
+    unanswered: 0,
+  },
+  coverage: {},
+};
+
+const broken = (plan: Plan, rule = "a rule"): Outcome => ({
+  ...good,
+  ...{ seed: plan.seed, ok: false, violation: { rule, message: "so it was", atMs: plan.chaosMs, seq: 1 } },
+});
+
+const kindsOf = (plan: Plan): string[] =>
+  plan.clients.flatMap(({ operations }) => operations.map(({ kind, key }) => `${kind} ${key}`));
+
+/** A plan that has what the tests below look for. */
+function rich(): Plan {
+  for (let seed = 1; ; seed++) {
+    const plan = drawPlan(seed);
+    const appends = kindsOf(plan).filter((words) => words.startsWith("append"));
+    if (plan.faults.length > 10 && plan.faults.some(({ kind }) => kind === "crashLeader") && appends.length > 5) {
+      return plan;
+    }
+  }
+}
+
+describe("a sweep", () => {
+  test("runs every seed once and adds up what it reached", async () => {
+    const tally = new Tally();
+    await runSeeds([3, 1, 2].values(), {
+      ...{ workers: 1, checkDeterminism: true, stuckMs: 60_000, signal: new AbortController().signal },
+      onOutcome: (outcome) => tally.add(outcome),
+    });
+    expect(tally.seeds).toBe(3);
+    expect(tally.failures).toEqual([]);
+    expect(tally.reached("electionWon").seeds).toBe(3);
+    expect(tally.neverReached).not.toContain("electionWon");
+    expect(tally.coverageLines().join("\n")).toMatch(/electionWon +3 +\d+ {2}a leader was elected/);
+  });
+
+  test("begins no more seeds once it is told to end", async () => {
+    const stop = new AbortController();
+    const seeds: number[] = [];
+    await runSeeds([1, 2, 3].values(), {
+      ...{ workers: 1, checkDeterminism: false, stuckMs: 60_000, signal: stop.signal },
+      onOutcome: ({ seed }) => {
+        seeds.push(seed);
+        stop.abort();
+      },
+    });
+    expect(seeds).toEqual([1]);
+  });
+
+  test("a failure is one line with all that it takes to see it again", () => {
+    const plan = drawPlan(7);
+    const line = failureLine(broken(plan), plan, "abc1234");
+    expect(line).not.toContain("\n");
+    expect(line).toContain("FAILED seed 7 of abc1234 [");
+    expect(line).toContain("a rule: so it was | replay: npx kvraft sweep --replay 7");
+  });
+
+  test("a run that differs from itself breaks a rule", async () => {
+    const plan = drawPlan(1);
+    let heartbeatMs = 50;
+    const moody = {
+      ...plan,
+      get raft() {
+        return { ...plan.raft, heartbeatMs: heartbeatMs++ };
+      },
+    };
+    expect((await judgePlan(moody, { checkDeterminism: true })).violation?.rule).toBe(DETERMINISM);
+    expect((await judgePlan(plan, { checkDeterminism: true })).violation).toBeNull();
+  });
+});
+
+describe("shrinking", () => {
+  test("leaves the one fault and the two operations that it takes", async () => {
+    const plan = rich();
+    let runs = 0;
+    const run = async (candidate: Plan): Promise<Outcome> => {
+      runs++;
+      const appends = kindsOf(candidate).filter((words) => words.startsWith("append")).length;
+      const hasCrash = candidate.faults.some(({ kind }) => kind === "crashLeader");
+      return hasCrash && appends >= 2 ? broken(candidate) : good;
+    };
+    const shrunk = await shrinkPlan(plan, { run });
+    expect(shrunk?.plan.faults.map(({ kind }) => kind)).toEqual(["crashLeader"]);
+    expect(kindsOf(shrunk?.plan as Plan)).toHaveLength(2);
+    expect(shrunk?.runs).toBe(runs);
+    expect(shrunk?.plan.clients).toHaveLength(plan.clients.length);
+  });
+
+  test("does not take another failure for the same one", async () => {
+    const plan = rich();
+    const run = async (candidate: Plan): Promise<Outcome> =>
+      broken(candidate, candidate.faults.length === plan.faults.length ? "a rule" : "another rule");
+    const shrunk = await shrinkPlan({ ...plan, chaosMs: 1e6 }, { run });
+    expect(shrunk?.plan.faults).toHaveLength(plan.faults.length);
+    expect(shrunk?.outcome.violation?.rule).toBe("a rule");
+  });
+
+  test("keeps to its budget, and says where there is nothing to do", async () => {
+    const plan = rich();
+    const shrunk = await shrinkPlan(plan, { maxRuns: 10, run: async (candidate) => broken(candidate) });
+    expect(shrunk?.runs).toBeLessThanOrEqual(11);
+    expect(await shrinkPlan(plan, { run: async () => good })).toBeNull();
+  });
+
+  test("the test it writes holds the plan", () => {
+    const plan = drawPlan(5);
+    const text = testOfPlan(plan, "seed 5", broken(plan));
+    expect(text).toContain('// It broke "a rule": so it was');
+    const json = /const plan: Plan = (\{.*^\});/ms.exec(text)?.[1] as string;
+    expect(JSON.parse(json)).toEqual(JSON.parse(JSON.stringify(plan)));
+  });
+});
+
+describe("what a sweep reads", () => {
+  test("a list of seeds needs a reason for each", () => {
+    expect(parseSeedList("# those that failed\n\n17 a stale read\n4 lost  # twice\n")).toEqual([17, 4]);
+    expect(() => parseSeedList("17 good\nx17 bad")).toThrow('line 2 must begin with a seed, a whole number, not "x17"');
+    expect(() => parseSeedList("17")).toThrow("line 1: say what seed 17 showed");
+  });
+
+  test("a plan is a seed or a file that holds one", () => {
+    expect(readPlan("12")).toEqual(drawPlan(12));
+    const file = join(folder, "plan.json");
+    writeFileSync(file, JSON.stringify(drawPlan(12)));
+    expect(readPlan(file)).toEqual(drawPlan(12));
+    expect(() => readPlan("99999999999999999999")).toThrow("too large");
+    expect(() => readPlan(join(folder, "none"))).toThrow("neither a seed nor a file");
+    for (const [text, problem] of [
+      ["null", "it is not an object"],
+      ["{}", "seed is no number"],
+      [JSON.stringify({ ...drawPlan(1), faults: {} }), "faults is no list"],
+      [JSON.stringify({ ...drawPlan(1), raft: null }), "raft is missing"],
+    ] as const) {
+      writeFileSync(file, text);
+      expect(() => readPlan(file)).toThrow(problem);
+    }
+  });
+});
+
+describe("kvraft sweep", () => {
+  test("judges seeds, shows coverage, and writes a summary", async () => {
+    const { code, out } = await kvraft(["sweep", "--seeds", "3", "--workers", "1", "--dir", folder, "--coverage"]);
+    expect(code).toBe(0);
+    expect(out).toContain("no rule was broken");
+    const summary = JSON.parse(readFileSync(join(folder, "summary.json"), "utf8")) as Record<string, unknown>;
+    expect(summary).toMatchObject({ seeds: 3, firstSeed: 1, failures: [] });
+  });
+
+  test("tells the story of a seed, the same each time", async () => {
+    const first = await kvraft(["sweep", "--replay", "3"]);
+    expect(first.code).toBe(0);
+    expect(first.out).toContain("becomes LEADER");
+    expect(first.out).toMatch(/seed 3: no rule was broken; .* hash [0-9a-f]+/);
+    expect((await kvraft(["sweep", "--replay", "3"])).out).toBe(first.out);
+    const { hash } = JSON.parse((await kvraft(["sweep", "--replay", "3", "--json"])).out) as Outcome;
+    expect(first.out).toContain(hash);
+  });
+
+  test.each([
+    [["--seeds", "none"], "whole number from 1"],
+    [["--today", "--from", "3"], "cannot be used with"],
+    [["--replay", "no-such-plan"], "neither a seed nor a file"],
+    [["--also", "no-such-list"], "--also no-such-list cannot be read"],
+  ])("%j is refused with the reason", async (words, reason) => {
+    const { code, err } = await kvraft(["sweep", ...words]);
+    expect(code).toBe(2);
+    expect(err).toContain(reason);
+  });
+});
