@@ -6,6 +6,7 @@ const LEADER = "raft/core/leader.ts";
 const MACHINE = "kvraft/kv-machine.ts";
 const READS = "raft/core/reads.ts";
 const REQUESTER = "kvraft/requester.ts";
+const EXPIRED = "if (!isRead(call.op!)) fail(call, new SessionExpiredError());";
 const RSM = "kvraft/rsm.ts";
 const SESSIONS = "kvraft/sessions.ts";
 const STATE = "raft/core/state.ts";
@@ -370,7 +371,7 @@ export const serviceMutants: readonly Mutant[] = [
     name: "doubtful-write-in-a-new-session",
     row: "S61, S62",
     mistake: "a write whose session expired is sent in a new one although it may have happened",
-    edits: [[REQUESTER, "if (!isRead(call.op!)) fail(call, new SessionExpiredError());", "void call;"]],
+    edits: [[REQUESTER, EXPIRED, "void call;"]],
     scripts: clerks,
     swarm: 1500,
   },
@@ -378,13 +379,7 @@ export const serviceMutants: readonly Mutant[] = [
     name: "expired-write-in-a-new-session",
     row: "S61, S62",
     mistake: "a write whose session expired is sent in a new one where it was sent but once: the network made a copy",
-    edits: [
-      [
-        REQUESTER,
-        "if (!isRead(call.op!)) fail(call, new SessionExpiredError());",
-        "if (request.doubtful && !isRead(call.op!)) fail(call, new SessionExpiredError());",
-      ],
-    ],
+    edits: [[REQUESTER, EXPIRED, EXPIRED.replace("!isRead", "request.doubtful && !isRead")]],
     scripts: clerks,
     note: "needs a copy made by the network, two others that open sessions before it comes, and its answer to be the first",
   },
