@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 
-import type { Outcome } from "../sim/swarm/index.js";
+import { RULES, type Outcome } from "../sim/swarm/index.js";
 import { judgeSeed, type Assignment, type JudgeOptions } from "./judge.js";
 
 export interface PoolOptions extends JudgeOptions {
@@ -37,6 +37,8 @@ class Hand {
   /** Seeds that the thread has not answered yet, in its order. */
   #assigned: number[] = [];
   #stuck: NodeJS.Timeout | undefined;
+  /** What a thread still tells is not waited for any more. */
+  #isOver = false;
   #finish: () => void = () => {};
   #fail: (error: Error) => void = () => {};
 
@@ -56,6 +58,7 @@ class Hand {
         this.#next();
       });
     } finally {
+      this.#isOver = true;
       signal.removeEventListener("abort", onAbort);
       clearTimeout(this.#stuck);
       await this.#worker?.terminate();
@@ -78,30 +81,41 @@ class Hand {
     if (this.#worker !== null) return this.#worker;
     const worker = new Worker(new URL("./worker.js", import.meta.url));
     worker.on("message", (outcome: Outcome) => {
+      if (this.#isOver) return;
       this.#assigned.shift();
       this.#options.onOutcome(outcome);
       if (this.#assigned.length === 0) this.#next();
       else this.#watch();
     });
-    worker.on("error", (error) => this.#fail(error));
+    // For instance a promise of the run that was rejected and that nobody waited for.
+    worker.on("error", (error) => void this.#giveUp(RULES.error, String(error)));
     this.#worker = worker;
     return worker;
   }
 
   #watch(): void {
+    const { stuckMs } = this.#options;
     clearTimeout(this.#stuck);
-    this.#stuck = setTimeout(() => void this.#onStuck(), this.#options.stuckMs);
+    this.#stuck = setTimeout(() => {
+      void this.#giveUp(STUCK, `it has not ended within ${stuckMs / 1000} s of wall time`);
+    }, stuckMs);
   }
 
-  async #onStuck(): Promise<void> {
-    const seed = this.#assigned.shift() as number;
+  /** The thread is lost; the seed it was busy with has failed, and another thread goes on with the rest. */
+  async #giveUp(rule: string, message: string): Promise<void> {
     const worker = this.#worker;
+    if (this.#isOver || worker === null) return;
     this.#worker = null;
-    await worker?.terminate();
-    const message = `it has not ended within ${this.#options.stuckMs / 1000} s of wall time`;
-    const violation = { rule: STUCK, message, atMs: 0, seq: 0 };
-    const figures = { hash: "", events: 0, steps: 0, simulatedMs: 0, operations: 0, unanswered: 0, coverage: {} };
-    this.#options.onOutcome({ seed, ok: false, violation, ...figures });
-    this.#next();
+    clearTimeout(this.#stuck);
+    try {
+      await worker.terminate();
+      const seed = this.#assigned.shift() as number;
+      const violation = { rule, message, atMs: 0, seq: 0 };
+      const figures = { hash: "", events: 0, steps: 0, simulatedMs: 0, operations: 0, unanswered: 0, coverage: {} };
+      this.#options.onOutcome({ seed, ok: false, violation, ...figures });
+      this.#next();
+    } catch (error) {
+      this.#fail(error as Error);
+    }
   }
 }

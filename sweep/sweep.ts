@@ -74,8 +74,8 @@ async function keepFailure({ seed, violation }: Outcome, dir: string): Promise<v
   const plan = drawPlan(seed);
   const base = join(dir, `seed-${seed}`);
   writePlan(`${base}.json`, plan);
-  // What does not end cannot be written down either.
-  if (violation?.rule !== STUCK) await writePage(`${base}.html`, plan, replayCommand(seed));
+  // What does not end cannot be written down either, and what ended its thread would end this one.
+  if (violation?.rule !== STUCK && violation?.seq !== 0) await writePage(`${base}.html`, plan, replayCommand(seed));
 }
 
 export function writePlan(file: string, plan: Plan): void {
