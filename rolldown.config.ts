@@ -75,6 +75,7 @@ export const input = {
   platform: "browser",
   // Parts of Node that the page never calls.
   shimMissingExports: true,
+  logLevel: "silent",
   plugins: [shimNode(), writePage()],
 } satisfies InputOptions;
 
