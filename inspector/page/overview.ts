@@ -1,3 +1,4 @@
+import { lowerBound } from "./lower-bound.js";
 import type { Size } from "./draw.js";
 import { GUTTER } from "./lanes.js";
 import type { Scene } from "./scene.js";
@@ -51,7 +52,7 @@ function drawActivity(context: CanvasRenderingContext2D, size: Size, { theme, lo
   const counts = new Float64Array(columns);
   let before = 0;
   for (let i = 0; i < columns; i++) {
-    const end = i === columns - 1 ? run.length : firstAt(run.time, ((i + 1) / columns) * run.endMs);
+    const end = i === columns - 1 ? run.length : lowerBound(run.time, ((i + 1) / columns) * run.endMs);
     counts[i] = end - before;
     before = end;
   }
@@ -63,15 +64,4 @@ function drawActivity(context: CanvasRenderingContext2D, size: Size, { theme, lo
     context.fillRect(GUTTER + i * 2, size.height - 6 - height, 1.6, height);
   }
   context.globalAlpha = 1;
-}
-
-function firstAt(times: Float64Array, ms: number): number {
-  let low = 0;
-  let high = times.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((times[middle] as number) < ms) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -1,4 +1,5 @@
 import { checkRecord, EventKind, type RunRecord, type StepData } from "../../sim/index.js";
+import { lowerBound } from "./lower-bound.js";
 
 /** A message with what became of it. */
 export interface Message {
@@ -131,14 +132,7 @@ export class Run {
 
   /** The first event whose number in its world is at least `seq`. */
   eventOfSeq(seq: number): number {
-    let low = 0;
-    let high = this.length - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.seq[middle] as number) >= seq) high = middle;
-      else low = middle + 1;
-    }
-    return low;
+    return Math.max(0, Math.min(lowerBound(this.seq, seq), this.length - 1));
   }
 
   /** When a message was received or lost; the end of the run where it still travels. */

@@ -1,3 +1,4 @@
+import { lowerBound } from "./lower-bound.js";
 import type { FaultSpan, Message, Operation, Run } from "./run.js";
 import { classOf, MESSAGE_CLASSES } from "./words.js";
 
@@ -108,15 +109,4 @@ function placeFaults(run: Run): FaultRow[] {
     busyUntil[row] = Math.max(busyUntil[row] ?? 0, toMs);
     return { fault, row, fromMs, toMs, isLabelled };
   });
-}
-
-function lowerBound(times: Float64Array, ms: number): number {
-  let low = 0;
-  let high = times.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((times[middle] as number) < ms) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 
 import { connect, type GroupStatus, type KvClient, type NodeAddress, type NodeConfig } from "../../server/index.js";
+import type { Links } from "./links.js";
 import { addresses } from "./nodes.js";
 import { Program, type Json, type ProgramOptions } from "./processes.js";
 import { until, within } from "./waiting.js";
@@ -24,11 +25,10 @@ export interface ProcessClusterOptions {
   readonly program: { readonly path: string };
   readonly size?: number;
   readonly settings?: Partial<NodeConfig>;
-  /** The addresses that node `id` is told, where they are not the nodes' own. */
-  readonly addressesFor?: (id: number) => readonly NodeAddress[];
+  /** What lies between the nodes. Default: nothing, each goes to the others' own addresses. */
+  readonly links?: Links;
   /** Before the command of node `id`: it puts the node's data into a file system that others see under /proc. */
   readonly starterOf?: (id: number) => readonly string[];
-  readonly nodes?: readonly NodeAddress[];
   /** Not by `startAll`. */
   readonly startsLater?: readonly number[];
 }
@@ -69,17 +69,23 @@ export class ProcessCluster {
     onTestFinished(() => {
       if (!this.#isKept) rmSync(this.directory, { recursive: true, force: true });
     });
-    const { settings = {}, addressesFor = () => nodes } = options;
+    const { settings = {}, links } = options;
     for (const { id } of nodes) {
       mkdirSync(this.dataOf(id), { recursive: true });
-      const config: NodeConfig = { timeout: 300, ...settings, nodes: addressesFor(id), myid: id, dataDir: "data" };
+      const config: NodeConfig = {
+        timeout: 300,
+        ...settings,
+        nodes: links?.addressesFor(id) ?? nodes,
+        myid: id,
+        dataDir: "data",
+      };
       writeFileSync(this.configOf(id), JSON.stringify(config, null, 2));
     }
   }
 
   /** Starts none of them yet. */
   static async prepare(options: ProcessClusterOptions): Promise<ProcessCluster> {
-    return new ProcessCluster(options, options.nodes ?? (await addresses(options.size ?? 3)));
+    return new ProcessCluster(options, options.links?.nodes ?? (await addresses(options.size ?? 3)));
   }
 
   /** Resolves once one leads. */

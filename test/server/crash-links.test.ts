@@ -119,10 +119,8 @@ test("links are cut in both directions and in one, delayed, slowed down and rese
     file: "test/server/crash-links.test.ts",
     limitMs: 150_000,
     prepare: async (random) => {
-      const between = (links = await Links.between(3, random));
-      const settings = { timeout: TIMEOUT_MS, maxRaftState: 20_000 };
-      const addressesFor = (id: number) => between.addressesFor(id);
-      return ProcessCluster.prepare({ program, nodes: between.nodes, addressesFor, settings });
+      links = await Links.between(3, random);
+      return ProcessCluster.prepare({ program, links, settings: { timeout: TIMEOUT_MS, maxRaftState: 20_000 } });
     },
     faults: async (scene) => {
       await using client = scene.cluster.connect();

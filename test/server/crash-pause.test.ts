@@ -85,10 +85,8 @@ test("a leader stopped with SIGSTOP steps down when it goes on, and answers no r
     file: "test/server/crash-pause.test.ts",
     limitMs: 150_000,
     prepare: async (random) => {
-      const between = (links = await Links.between(3, random));
-      const settings = { timeout: TIMEOUT_MS, maxRaftState: 20_000 };
-      const addressesFor = (id: number) => between.addressesFor(id);
-      return ProcessCluster.prepare({ program, nodes: between.nodes, addressesFor, settings });
+      links = await Links.between(3, random);
+      return ProcessCluster.prepare({ program, links, settings: { timeout: TIMEOUT_MS, maxRaftState: 20_000 } });
     },
     faults: async (scene) => {
       const all = { ...scene, links: links as Links };
