@@ -52,7 +52,7 @@ class Trio {
   /** Carries out the effects of one core; its writes complete at once. */
   drain(me: number, onReply?: (message: unknown) => void): void {
     const core = this.cores[me] as RaftCore;
-    while (core.hasEffects) {
+    while (core.effects.length > 0) {
       for (const effect of core.takeEffects()) {
         if (effect.type === "persist") {
           (this.storages[me] as Persister).write(effect, () =>

@@ -65,7 +65,7 @@ export class Cluster {
       persister,
       maxRaftState: MAX_RAFT_STATE_BYTES,
       runtime: this.#runtime,
-      ...(recording && { observer: recording.observer(id), watch: (machine) => recording.watch(id, machine) }),
+      ...(recording && { engine: recording.engine(id), watch: (machine) => recording.watch(id, machine) }),
     });
     this.#servers[id] = server;
     server.raft.onStateChange(() => {

@@ -1,6 +1,6 @@
 import type { ClientEnd, Handler, Service } from "../labrpc/index.js";
-import type { Command, Results, StateMachine } from "../kvraft/index.js";
-import type { Persister, RaftObserver } from "../raft/index.js";
+import type { Command, MakeLog, Results, StateMachine } from "../kvraft/index.js";
+import { makeRaft, type Persister, type RaftObserver } from "../raft/index.js";
 import type { Clock } from "../runtime/index.js";
 import {
   clientActor,
@@ -91,14 +91,15 @@ export class Recording {
     this.now.start(server, persister.load());
   }
 
-  observer(server: number): RaftObserver {
-    return {
+  engine(server: number): MakeLog {
+    const observer: RaftObserver = {
       stepped: (input, effects, state) => {
         this.#snapshotIndex.set(server, state.log.lastIncludedIndex);
         this.now.stepped(server, input, effects, state);
       },
       released: () => {},
     };
+    return (options) => makeRaft({ ...options, observer });
   }
 
   watch(server: number, machine: StateMachine<Command, Results>): StateMachine<Command, Results> {

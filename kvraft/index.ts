@@ -28,6 +28,7 @@ export {
   makeRsm,
   startRsm,
   type ApplyContext,
+  type MakeLog,
   type Rsm,
   type RsmOptions,
   type SnapshotStorage,

@@ -1,5 +1,5 @@
 import type { CallOptions } from "../runtime/index.js";
-import type { ApplyMsg } from "../raft/index.js";
+import type { ApplyMsg } from "../replica/index.js";
 
 /**
  * What the layers above need of consensus, and nothing more: a Raft server is one, and another engine can be.

@@ -1,8 +1,9 @@
 import { assert, InvalidArgumentError } from "../runtime/index.js";
 import type { CallOptions, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
-import { makeRaft, NotLeaderError } from "../raft/index.js";
-import type { ApplyMsg, Raft, RaftConfig, RaftObserver, Storage } from "../raft/index.js";
+import { NotLeaderError } from "../replica/index.js";
+import type { ApplyMsg, LogOptions, Replica, ReplicaConfig, Storage } from "../replica/index.js";
+import { makeRaft } from "../raft/index.js";
 import { LeadershipLostError, OverloadedError, StateMachineError, StoppedError } from "./errors.js";
 import { refusal, watchLimits } from "./limits.js";
 import type { ReplicatedLog } from "./replicated-log.js";
@@ -280,13 +281,13 @@ export function makeRsm<C, R>(options: RsmOptions<C, R>): Rsm<C, R> {
   }
 }
 
-/** Raft's storage, from which the service above can read its own part: the snapshot. The `Persister` is one. */
+/** The log's storage, from which the service above can read its own part: the snapshot. The `Persister` is one. */
 export interface SnapshotStorage extends Storage {
   readSnapshot(): Uint8Array | null;
 }
 
 export interface StartRsmOptions<C, R> {
-  /** `servers[i]` reaches the Raft of server i. */
+  /** `servers[i]` reaches the log of server i. */
   servers: readonly ClientEnd[];
   me: number;
   persister: SnapshotStorage;
@@ -294,25 +295,27 @@ export interface StartRsmOptions<C, R> {
   maxRaftState: number;
   runtime: Runtime;
   stateMachine: StateMachine<C, R>;
-  config?: Partial<RaftConfig>;
+  config?: Partial<ReplicaConfig>;
   maxPendingBytes?: number;
   onFailure?: (error: Error) => void;
-  /** Watches Raft from inside. */
-  observer?: RaftObserver;
+  /** Makes the replicated log. Default: `makeRaft`. */
+  engine?: MakeLog;
 }
 
-/** Starts a Raft server with `stateMachine` on it. `raft.service` must be registered with the server's RPC layer. */
-export function startRsm<C, R>(options: StartRsmOptions<C, R>): { rsm: Rsm<C, R>; raft: Raft } {
+/** Makes one server of a replicated log: `makeRaft`, `makePaxos`. */
+export type MakeLog = (options: LogOptions) => Replica;
+
+/** Starts a server of the log with `stateMachine` on it. `raft.service` must be registered with the server's RPC layer. */
+export function startRsm<C, R>(options: StartRsmOptions<C, R>): { rsm: Rsm<C, R>; raft: Replica } {
   const { servers, me, persister, maxRaftState, maxPendingBytes, runtime, stateMachine } = options;
-  const { config, onFailure, observer } = options;
-  const raft = makeRaft({
+  const { config, engine = makeRaft, onFailure } = options;
+  const raft = engine({
     peers: servers,
     me,
     persister,
     runtime,
     ...(config && { config }),
     ...(onFailure && { onFailure }),
-    ...(observer && { observer }),
   });
   const rsm = makeRsm({
     log: raft,

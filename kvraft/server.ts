@@ -2,8 +2,8 @@ import { InvalidArgumentError } from "../runtime/index.js";
 import type { Runtime } from "../runtime/index.js";
 import { makeService } from "../labrpc/index.js";
 import type { ClientEnd, Service } from "../labrpc/index.js";
-import { NotLeaderError } from "../raft/index.js";
-import type { Raft, RaftConfig, RaftObserver } from "../raft/index.js";
+import { NotLeaderError } from "../replica/index.js";
+import type { Replica, ReplicaConfig } from "../replica/index.js";
 import { CommandKind, isRead, parseRequest, parseSession } from "./commands.js";
 import type { Command, ReadOp, Slot } from "./commands.js";
 import { LeadershipLostError, OverloadedError, StateMachineError, StoppedError } from "./errors.js";
@@ -12,7 +12,7 @@ import type { Results } from "./kv-machine.js";
 import { KV_SERVICE, Status } from "./messages.js";
 import type { KVReply } from "./messages.js";
 import { startRsm } from "./rsm.js";
-import type { Rsm, SnapshotStorage, StateMachine } from "./rsm.js";
+import type { MakeLog, Rsm, SnapshotStorage, StateMachine } from "./rsm.js";
 
 /**
  * How reads are made linearizable: "barrier" asks a majority whether this server still leads (dissertation §6.4), "log"
@@ -28,7 +28,7 @@ export interface KVServerOptions {
   /** Keep the persisted log around this many bytes by snapshots; -1 = never snapshot. */
   maxRaftState: number;
   runtime: Runtime;
-  config?: Partial<RaftConfig>;
+  config?: Partial<ReplicaConfig>;
   /** Default "barrier". */
   readMode?: ReadMode;
   /** How many clients are remembered; beyond that the one that wrote longest ago is forgotten. Default 10,000. */
@@ -39,8 +39,8 @@ export interface KVServerOptions {
   onFailure?: (error: Error) => void;
   /** Puts something around the state machine that watches it: every call must go through unchanged. */
   watch?: (machine: StateMachine<Command, Results>) => StateMachine<Command, Results>;
-  /** Watches Raft from inside. */
-  observer?: RaftObserver;
+  /** Makes the replicated log under it. Default: `makeRaft`. */
+  engine?: MakeLog;
 }
 
 /** Figures for people and tests. */
@@ -55,8 +55,8 @@ export interface KVServerStatus {
 
 /** One server of a replicated key/value store. */
 export interface KVServer {
-  /** Its service, "Raft", must be registered beside `service`. */
-  readonly raft: Raft;
+  /** Its replicated log. The service of this, "Raft" or that of another engine, must be registered beside `service`. */
+  readonly raft: Replica;
   /** Register it on a labrpc Server under its own name, "KVServer". */
   readonly service: Service;
   status(): KVServerStatus;
@@ -69,7 +69,7 @@ export interface KVServer {
 const DEFAULT_MAX_SESSIONS = 10_000;
 
 class KVServerNode implements KVServer {
-  readonly raft: Raft;
+  readonly raft: Replica;
   readonly service: Service;
   readonly #me: number;
   readonly #machine = new KvMachine();

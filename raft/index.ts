@@ -1,26 +1,30 @@
-export { makeRaft } from "./raft.js";
-export type { RaftOptions } from "./options.js";
-export type { RaftInput, RaftObserver } from "./observer.js";
-export { Persister } from "./persister.js";
-export { BadMessageError, KilledError, NotLeaderError, StorageFailedError, TransferError } from "./errors.js";
+export { makeRaft, type RaftInput, type RaftObserver, type RaftOptions } from "./raft.js";
+export type { Effect as RaftEffect, RaftState, Reply as RaftReply, Request as RaftRequest } from "./core/index.js";
 export {
+  BadMessageError,
   committedIndex,
-  defaultRaftConfig,
+  defaultReplicaConfig as defaultRaftConfig,
   EntryType,
   jointCommittedIndex,
   jointVoteResult,
+  KilledError,
+  NotLeaderError,
+  Persister,
   RefusedMessageError,
+  StorageFailedError,
+  TransferError,
   voteResult,
-  type Effect as RaftEffect,
+  type ApplyMsg,
   type Entry,
+  type FollowerStatus,
   type HardState,
-  type RaftConfig,
-  type RaftState,
-  type Reply as RaftReply,
-  type Request as RaftRequest,
+  type Replica as Raft,
+  type ReplicaConfig as RaftConfig,
+  type ReplicaStatus as RaftStatus,
+  type Role,
   type Snapshot,
+  type Storage,
+  type StorageWrite,
   type StoredState,
   type VoteResult,
-} from "./core/index.js";
-export type { Storage, StorageWrite } from "./storage.js";
-export type { ApplyMsg, FollowerStatus, Raft, RaftStatus, Role } from "./types.js";
+} from "../replica/index.js";

@@ -1,8 +1,8 @@
 import type { RaftState } from "./core/index.js";
-import type { RaftStatus } from "./types.js";
+import type { ReplicaStatus } from "../replica/index.js";
 
 /** The figures of a server at this moment, as plain data that later changes do not touch. */
-export function describeStatus(state: RaftState, appliedIndex: number, killed: boolean): RaftStatus {
+export function describeStatus(state: RaftState, appliedIndex: number, killed: boolean): ReplicaStatus {
   const { log } = state;
   return {
     id: state.me,

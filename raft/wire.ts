@@ -1,5 +1,5 @@
+import { BadMessageError } from "../replica/index.js";
 import { EntryType, type Entry, type Reply, type Request } from "./core/index.js";
-import { BadMessageError } from "./errors.js";
 
 /**
  * Messages as they travel: positional tuples, for they are the bulk of all traffic. What arrives is checked field by
@@ -7,16 +7,12 @@ import { BadMessageError } from "./errors.js";
  */
 type Wire = readonly unknown[];
 
-const METHODS = {
-  requestVote: "Raft.RequestVote",
-  appendEntries: "Raft.AppendEntries",
-  installSnapshot: "Raft.InstallSnapshot",
-  timeoutNow: "Raft.TimeoutNow",
+export const METHODS = {
+  RequestVote: "requestVote",
+  AppendEntries: "appendEntries",
+  InstallSnapshot: "installSnapshot",
+  TimeoutNow: "timeoutNow",
 } as const;
-
-export function methodOf(request: Request): string {
-  return METHODS[request.type];
-}
 
 export function encodeRequest(m: Request): Wire {
   switch (m.type) {

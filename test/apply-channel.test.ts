@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { ApplyChannel } from "../raft/apply-channel.js";
+import { ApplyChannel } from "../replica/apply-channel.js";
 import { encode } from "../runtime/index.js";
 
 test("a long log is handed out in streaks, between which everything else has its turn", async () => {

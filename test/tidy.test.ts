@@ -147,7 +147,7 @@ describe("tidy rules", () => {
     'import { randomInt } from "node:crypto";',
     'import { setTimeout as sleep } from "node:timers/promises";',
   ])("found in a deterministic room: %s", (text) => {
-    for (const room of ["runtime", "labrpc", "raft", "raft/core", "kvraft", "paxos"]) {
+    for (const room of ["runtime", "labrpc", "replica", "replica/core", "raft", "raft/core", "kvraft", "paxos"]) {
       expect(purityProblems(parseTree({ [`${room}/a.ts`]: text })), room).not.toEqual([]);
     }
     expect(purityProblems(parseTree({ "runtime/real.ts": text, "sim/a.ts": text, "demo/a.ts": text }))).toEqual([]);

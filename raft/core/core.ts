@@ -1,7 +1,6 @@
 import { assert, InvalidArgumentError, type Random } from "../../runtime/index.js";
+import { Configuration, type ReplicaConfig, type ReplicaCore, type StoredState } from "../../replica/core/index.js";
 import { confirmReads, openReadRound } from "./barrier.js";
-import type { RaftConfig } from "./config.js";
-import { Configuration } from "./configuration.js";
 import { countOwnVote, electionTimeout, handleRequestVote, handleRequestVoteReply, requestVotes } from "./election.js";
 import { handleAppendEntries, handleInstallSnapshot } from "./follower.js";
 import {
@@ -16,26 +15,22 @@ import {
   sendHeartbeat,
 } from "./leader.js";
 import { RaftLog } from "./log.js";
-import { RaftState, type StoredState } from "./state.js";
+import { RaftState } from "./state.js";
 import { bestTransferTarget, continueTransfer, handleTimeoutNow, startTransfer } from "./transfer.js";
 import { EntryType, type Effect, type Event, type Reply, type Request } from "./types.js";
 
 export interface RaftCoreOptions {
   readonly me: number;
   readonly voters: readonly number[];
-  readonly config: Readonly<RaftConfig>;
+  readonly config: Readonly<ReplicaConfig>;
   readonly random: Random;
   readonly stored: StoredState;
   /** Milliseconds; every later `now` must not be smaller. */
   readonly now: number;
 }
 
-/**
- * Raft as a deterministic state machine. Nothing in here waits, draws from the outside, or does I/O: an event goes in with
- * the present time, and effects are collected by `takeEffects()`. Carry them out in order; those with an `after` no sooner
- * than that write is durable.
- */
-export class RaftCore {
+/** Raft as a deterministic state machine. */
+export class RaftCore implements ReplicaCore<Request, Reply, RaftState> {
   readonly state: RaftState;
 
   constructor(options: RaftCoreOptions) {
@@ -45,18 +40,16 @@ export class RaftCore {
     this.state = new RaftState({ ...options, configuration, log });
   }
 
-  /** The effects since the last call, in the order in which to carry them out. */
+  get effects(): readonly Effect[] {
+    return this.state.effects;
+  }
+
   takeEffects(): readonly Effect[] {
     const effects = this.state.effects;
     if (effects.length > 0) this.state.effects = [];
     return effects;
   }
 
-  get hasEffects(): boolean {
-    return this.state.effects.length > 0;
-  }
-
-  /** When the next `tick` is due. It may move later without notice, sooner only within a call. */
   deadline(): number {
     const { state } = this;
     if (state.isLeader()) return Math.min(state.heartbeatAt, state.transferDeadline);
@@ -94,10 +87,6 @@ export class RaftCore {
     state.persistHardState();
   }
 
-  /**
-   * Appends commands to the log of a leader; returns the index of the first, or 0 where this server does not lead or is
-   * handing over. They are persisted by the effects; call `flush` to send them, once for all that came in one turn.
-   */
   propose(now: number, commands: readonly Uint8Array[]): number {
     const state = this.#at(now);
     if (!state.isLeader() || state.transferTarget !== null) return 0;
@@ -108,7 +97,6 @@ export class RaftCore {
     );
   }
 
-  /** Asks for a read barrier under a number of the caller's; false where this server does not lead. Then `flush`. */
   read(now: number, read: number): boolean {
     const state = this.#at(now);
     if (!state.isLeader()) return false;
@@ -117,7 +105,6 @@ export class RaftCore {
     return true;
   }
 
-  /** Sends what proposals and reads have left to send. */
   flush(now: number): void {
     const state = this.#at(now);
     if (!state.needsFlush) return;
@@ -130,7 +117,7 @@ export class RaftCore {
     if (isRound) confirmReads(state);
   }
 
-  /** The service has put everything up to `index` into `data` (§7). False where that is no news. */
+  /** §7. */
   compact(now: number, index: number, data: Uint8Array): boolean {
     const state = this.#at(now);
     if (index > state.commitIndex) {
@@ -143,7 +130,7 @@ export class RaftCore {
     return true;
   }
 
-  /** Starts handing leadership over; false where this server does not lead or knows nobody to hand it to. */
+  /** Dissertation §3.10. */
   transfer(now: number, target?: number): boolean {
     const state = this.#at(now);
     if (!state.isLeader()) return false;

@@ -1,5 +1,4 @@
-import { concatBytes } from "./bytes.js";
-import { RefusedMessageError } from "./errors.js";
+import { concatBytes, RefusedMessageError } from "../../replica/core/index.js";
 import type { RaftState } from "./state.js";
 import type { AppendEntries, Entry, InstallSnapshot, Snapshot } from "./types.js";
 

@@ -1,7 +1,17 @@
-export { defaultRaftConfig, resolveRaftConfig, type RaftConfig } from "./config.js";
 export { RaftCore, type RaftCoreOptions } from "./core.js";
-export { RefusedMessageError } from "./errors.js";
-export { concatBytes } from "./bytes.js";
-export { committedIndex, jointCommittedIndex, jointVoteResult, voteResult, type VoteResult } from "./quorum.js";
-export type { RaftState, Role, StoredState } from "./state.js";
+export type { RaftState, Role } from "./state.js";
 export * from "./types.js";
+export {
+  committedIndex,
+  concatBytes,
+  Configuration,
+  defaultReplicaConfig as defaultRaftConfig,
+  jointCommittedIndex,
+  jointVoteResult,
+  RefusedMessageError,
+  resolveReplicaConfig as resolveRaftConfig,
+  voteResult,
+  type ReplicaConfig as RaftConfig,
+  type StoredState,
+  type VoteResult,
+} from "../../replica/core/index.js";

@@ -1,22 +1,12 @@
 import { assert, type Random } from "../../runtime/index.js";
-import type { RaftConfig } from "./config.js";
-import type { Configuration } from "./configuration.js";
+import { ReadRounds, type Configuration, type ReplicaConfig, type StoredState } from "../../replica/core/index.js";
 import type { RaftLog } from "./log.js";
 import { Progress } from "./progress.js";
-import { ReadRounds } from "./reads.js";
-import type { Effect, Entry, HardState, Reply, Request, Snapshot } from "./types.js";
+import type { Effect, Entry, Reply, Request, Snapshot } from "./types.js";
 
 const NO_ENTRIES: readonly Entry[] = [];
 
 export type Role = "follower" | "precandidate" | "candidate" | "leader";
-
-/** What a server finds in its storage when it starts. */
-export interface StoredState {
-  readonly hardState: HardState;
-  readonly snapshot: Snapshot | null;
-  /** Entries from the snapshot's index + 1 on. */
-  readonly entries: readonly Entry[];
-}
 
 /** A snapshot that is still arriving (figure 13: chunks in order of offset). */
 export interface IncomingSnapshot {
@@ -39,7 +29,7 @@ interface PendingAppend {
  */
 export class RaftState {
   readonly me: number;
-  readonly config: Readonly<RaftConfig>;
+  readonly config: Readonly<ReplicaConfig>;
   readonly configuration: Configuration;
   readonly random: Random;
   readonly log: RaftLog;
@@ -92,7 +82,7 @@ export class RaftState {
 
   constructor(options: {
     me: number;
-    config: Readonly<RaftConfig>;
+    config: Readonly<ReplicaConfig>;
     configuration: Configuration;
     random: Random;
     log: RaftLog;

@@ -1,30 +1,6 @@
-/** What an entry means to Raft. The bytes of a command mean something only to the service above. */
-export const EntryType = { command: 0, noop: 1 } as const;
-export type EntryType = (typeof EntryType)[keyof typeof EntryType];
+import type { Entry, ReplicaEffect, ReplicaEvent } from "../../replica/core/index.js";
 
-/** One log entry (§5.3); its index is its place in the log. Immutable: the log, storage and messages share it. */
-export interface Entry {
-  readonly term: number;
-  readonly type: EntryType;
-  readonly data: Uint8Array;
-}
-
-/** Figure 13: the state of the service after entry `index`. */
-export interface Snapshot {
-  readonly index: number;
-  readonly term: number;
-  readonly data: Uint8Array;
-}
-
-/** Figure 2's persistent state besides the log; one record, so that a vote never survives without its term. */
-export interface HardState {
-  readonly term: number;
-  readonly votedFor: number | null;
-}
-
-// ---- messages -------------------------------------------------------------------------------------------------------
-// Each request carries a `seq`, unique in the life of its sender, which the reply returns: that ties an answer to what it
-// answers, however late or often it arrives.
+export { EntryType, type Entry, type HardState, type PersistEffect, type Snapshot } from "../../replica/core/index.js";
 
 export interface RequestVote {
   readonly type: "requestVote";
@@ -113,50 +89,5 @@ export interface TimeoutNowReply {
 export type Request = RequestVote | AppendEntries | InstallSnapshot | TimeoutNow;
 export type Reply = RequestVoteReply | AppendEntriesReply | InstallSnapshotReply | TimeoutNowReply;
 
-// ---- events in --------------------------------------------------------------------------------------------------------
-
-export type Event =
-  /** Time has passed; due timers run. */
-  | { readonly type: "tick" }
-  /** A peer asks; answered by exactly one `reply` effect with the same `request`. */
-  | { readonly type: "request"; readonly request: number; readonly message: Request }
-  | { readonly type: "reply"; readonly from: number; readonly message: Reply }
-  /** The network gave no answer to the request `seq`; it may have arrived all the same. */
-  | { readonly type: "unanswered"; readonly to: number; readonly seq: number }
-  /** All writes up to this one are durable. */
-  | { readonly type: "persisted"; readonly write: number };
-
-// ---- effects out --------------------------------------------------------------------------------------------------------
-
-/** A change to stable storage. Storage carries out writes in the order of their numbers, each as a whole. */
-export interface PersistEffect {
-  readonly type: "persist";
-  readonly write: number;
-  /** Replaces term and vote. */
-  readonly hardState: HardState | null;
-  /** Replaces the snapshot. Entries up to its index go; with `discardLog` all of them. */
-  readonly snapshot: Snapshot | null;
-  readonly discardLog: boolean;
-  /** Not 0: remove the entries from `firstIndex` on, if there are any, then store `entries` there. */
-  readonly firstIndex: number;
-  readonly entries: readonly Entry[];
-}
-
-export type Effect =
-  | PersistEffect
-  /** Send, but not before write `after` is durable. */
-  | { readonly type: "send"; readonly after: number; readonly to: number; readonly message: Request }
-  /** Answer, but not before write `after` is durable: an answer is a promise. */
-  | { readonly type: "reply"; readonly after: number; readonly request: number; readonly message: Reply }
-  /** Entries up to `index` may be applied. */
-  | { readonly type: "commit"; readonly index: number }
-  /** Once write `after` is durable, the service must replace its state by this snapshot. */
-  | { readonly type: "restore"; readonly after: number; readonly snapshot: Snapshot }
-  /** Reads of these numbers are linearizable after entry `index` is applied. */
-  | { readonly type: "readReady"; readonly reads: readonly number[]; readonly index: number }
-  /** This server stopped leading before these reads were confirmed. */
-  | { readonly type: "readLost"; readonly reads: readonly number[] }
-  /** Term, role or known leader changed. */
-  | { readonly type: "state" }
-  /** A leadership transfer ended. */
-  | { readonly type: "transfer"; readonly ok: boolean };
+export type Event = ReplicaEvent<Request, Reply>;
+export type Effect = ReplicaEffect<Request, Reply>;

@@ -1,7 +1,7 @@
 import { forkRandom, type Random, type Runtime } from "../../runtime/index.js";
 import { Server } from "../../labrpc/index.js";
 import { startKVServer, type Command, type KVServer, type Results, type StateMachine } from "../../kvraft/index.js";
-import type { RaftObserver, StorageWrite } from "../../raft/index.js";
+import { makeRaft, type RaftObserver, type StorageWrite } from "../../raft/index.js";
 import { openStorage, type DurableStorage } from "../../server/storage/index.js";
 import { SimDisk, type Host, type LinkNetwork, type SimRuntime } from "../index.js";
 import { MachineClock } from "./clock.js";
@@ -117,7 +117,7 @@ export class Machine {
       persister: this.#watchStorage(life, storage),
       runtime,
       config: plan.raft,
-      observer: this.#raftObserver(life),
+      engine: (options) => makeRaft({ ...options, observer: this.#raftObserver(life) }),
       watch: (machine) => this.#watchService(life, machine),
       onFailure: (error) => this.#onFailure(life, error),
     });

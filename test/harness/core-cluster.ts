@@ -7,7 +7,7 @@ import {
   type Reply,
   type Request,
 } from "../../raft/core/index.js";
-import type { Persister } from "../../raft/persister.js";
+import type { Persister } from "../../replica/persister.js";
 import { SeededRandom, type Random } from "../../runtime/index.js";
 import { formatDisk, type Disk } from "./core-disks.js";
 import { bytes, text } from "./core-messages.js";
@@ -344,7 +344,7 @@ export class CoreCluster {
   act(n: number, what: (core: RaftCore) => void): void {
     const core = this.core(n);
     what(core);
-    while (core.hasEffects) for (const effect of core.takeEffects()) this.#perform(n, effect);
+    while (core.effects.length > 0) for (const effect of core.takeEffects()) this.#perform(n, effect);
     this.oracle.stepped(n);
   }
 

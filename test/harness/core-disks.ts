@@ -1,5 +1,5 @@
 import type { Entry, Snapshot, StoredState } from "../../raft/core/index.js";
-import type { Persister } from "../../raft/persister.js";
+import type { Persister } from "../../replica/persister.js";
 import { entryOf } from "./core-messages.js";
 
 /** What a server finds on its disk at its first start. */

@@ -1,5 +1,5 @@
 import type { Effect, PersistEffect, RaftCore } from "../../raft/core/index.js";
-import { Persister } from "../../raft/persister.js";
+import { Persister } from "../../replica/persister.js";
 import type { Packet } from "./core-packets.js";
 
 export type Gated = Extract<Effect, { after: number }>;

@@ -1,5 +1,5 @@
 import type { PersistEffect, RaftCore, Reply, Request, Snapshot } from "../../raft/core/index.js";
-import type { Persister } from "../../raft/persister.js";
+import type { Persister } from "../../replica/persister.js";
 
 /** What the oracle sees of one server: its core while it runs, and what is durable of it in any case. */
 export interface Witness {

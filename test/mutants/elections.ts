@@ -4,7 +4,7 @@ const ELECTION = "raft/core/election.ts";
 const FOLLOWER = "raft/core/follower.ts";
 const LEADER = "raft/core/leader.ts";
 const LOG = "raft/core/log.ts";
-const QUORUM = "raft/core/quorum.ts";
+const QUORUM = "replica/core/quorum.ts";
 const STATE = "raft/core/state.ts";
 
 const elections = [

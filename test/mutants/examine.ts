@@ -91,6 +91,7 @@ function makeCopy(
 const FOLDERS = [
   "runtime",
   "labrpc",
+  "replica",
   "raft",
   "kvraft",
   "sim",

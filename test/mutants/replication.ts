@@ -3,7 +3,7 @@ import type { Mutant } from "./mutant.js";
 const FOLLOWER = "raft/core/follower.ts";
 const LEADER = "raft/core/leader.ts";
 const LOG = "raft/core/log.ts";
-const QUORUM = "raft/core/quorum.ts";
+const QUORUM = "replica/core/quorum.ts";
 const STATE = "raft/core/state.ts";
 
 const commits = ["test/raft-core/commit.test.ts", "test/stories/replication.test.ts", "test/stories/disk.test.ts"];

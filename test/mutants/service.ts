@@ -4,7 +4,7 @@ const BARRIER = "raft/core/barrier.ts";
 const FOLLOWER = "raft/core/follower.ts";
 const LEADER = "raft/core/leader.ts";
 const MACHINE = "kvraft/kv-machine.ts";
-const READS = "raft/core/reads.ts";
+const READS = "replica/core/reads.ts";
 const REQUESTER = "kvraft/requester.ts";
 const EXPIRED = "if (!isRead(call.op!)) fail(call, new SessionExpiredError());";
 const RSM = "kvraft/rsm.ts";
@@ -81,7 +81,7 @@ export const readMutants: readonly Mutant[] = [
     mistake: "a confirmed read is answered before the service has applied what was committed",
     edits: [
       [
-        "raft/read-calls.ts",
+        "replica/read-calls.ts",
         "if (index <= this.#channel.appliedIndex) this.calls.resolve(read, undefined);",
         "if (index >= 0) this.calls.resolve(read, undefined);",
       ],

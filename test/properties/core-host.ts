@@ -252,7 +252,7 @@ export class Host {
 
   #perform(): void {
     const sent = new Map<number, number>();
-    while (this.core.hasEffects) {
+    while (this.core.effects.length > 0) {
       for (const effect of this.core.takeEffects()) {
         if (effect.type === "persist") {
           if (this.#isSlow) this.#waiting.push(effect);

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 
-import { Configuration } from "../../raft/core/configuration.js";
+import { Configuration } from "../../replica/core/configuration.js";
 import { committedIndex, jointCommittedIndex, jointVoteResult, voteResult } from "../../raft/core/index.js";
 import { holds } from "./property.js";
 

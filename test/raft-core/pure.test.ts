@@ -11,7 +11,7 @@ import {
   voteResult,
   type RaftConfig,
 } from "../../raft/core/index.js";
-import { Configuration } from "../../raft/core/configuration.js";
+import { Configuration } from "../../replica/core/configuration.js";
 import { RaftLog } from "../../raft/core/log.js";
 import { Progress } from "../../raft/core/progress.js";
 import { entriesFrom, entryOf } from "../harness/core-messages.js";
@@ -74,8 +74,8 @@ describe("settings", () => {
   });
 
   test.each([
-    [{ hartbeatMs: 5 }, 'unknown Raft setting "hartbeatMs"'],
-    [{ toString: 5 }, 'unknown Raft setting "toString"'],
+    [{ hartbeatMs: 5 }, 'unknown engine setting "hartbeatMs"'],
+    [{ toString: 5 }, 'unknown engine setting "toString"'],
     [{ heartbeatMs: "5" }, "heartbeatMs must be a number"],
     [{ preVote: 1 }, "preVote must be a boolean"],
     [{ heartbeatMs: 0 }, "heartbeatMs must be a positive number"],

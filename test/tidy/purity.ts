@@ -3,9 +3,9 @@ import ts from "typescript";
 import { lineOf, walk, type SourceFile, type Tree } from "./tree.js";
 
 /** Rooms whose runs must be functions of a seed. `runtime/real.ts` is the one door to the real clock and real chance. */
-const DETERMINISTIC = /^(runtime|labrpc|raft|kvraft|paxos)\//;
+const DETERMINISTIC = /^(runtime|labrpc|replica|raft|paxos|kvraft)\//;
 const REAL_DOOR = "runtime/real.ts";
-const PURE_CORE = /^raft\/core\//;
+const PURE_CORE = /^(replica|raft|paxos)\/core\//;
 
 const IMPURE_GLOBALS = new Set([
   "Date",
@@ -27,7 +27,7 @@ const IMPURE_MEMBERS = new Set(["Math.random", "AbortSignal.timeout"]);
 /** In the pure core nothing waits, and nothing happens that its caller does not see as an effect. */
 const WAITING_GLOBALS = new Set(["Promise", "AbortSignal", "AbortController", "queueMicrotask", "console"]);
 
-/** No wall clock and no global randomness in the deterministic rooms; nothing that waits in raft/core. */
+/** No wall clock and no global randomness in the deterministic rooms; nothing that waits in a core. */
 export function purityProblems(tree: Tree): string[] {
   const problems: string[] = [];
   for (const file of tree.values()) {

@@ -46,7 +46,7 @@ describe("the interpreter of transcripts", () => {
     ["cluster 3\ndeliver\n----\n", "there is no such message"],
     ["cluster 3\ndeliver letters\n----\n", '"letters" does not say which messages'],
     ["cluster 3\nwait long\n----\n", '"long" is not a number'],
-    ["cluster 3 hartbeatMs=5\n----\n", 'unknown Raft setting "hartbeatMs"'],
+    ["cluster 3 hartbeatMs=5\n----\n", 'unknown engine setting "hartbeatMs"'],
     ["cluster\n  S1: logs 1\n----\n", 'a server has log, term, vote, snapshot, not "logs"'],
   ])("%j is refused with its place", (text, message) => {
     expect(() => play("a.txt", text)).toThrow(message);

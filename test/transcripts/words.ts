@@ -1,5 +1,5 @@
 import type { Entry, PersistEffect, RaftCore, Reply, Request } from "../../raft/core/index.js";
-import type { Persister } from "../../raft/persister.js";
+import type { Persister } from "../../replica/persister.js";
 import { text } from "../harness/core-messages.js";
 
 export type NameOf = (n: number) => string;

@@ -4,7 +4,7 @@ import type { PersistEffect, StoredState } from "./core/index.js";
 export type StorageWrite = PersistEffect;
 
 /**
- * Where a Raft server keeps what must survive it. Changes are incremental; storage carries them out in the order of the
+ * Where a server keeps what must survive it. Changes are incremental; storage carries them out in the order of the
  * calls, each as a whole, and never reorders their completions.
  */
 export interface Storage {

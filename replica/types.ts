@@ -9,7 +9,7 @@ export type ApplyMsg =
 export type Role = "follower" | "precandidate" | "candidate" | "leader";
 
 /** Figures for people and tests; not a basis for decisions, which could be out of date before they are read. */
-export interface RaftStatus {
+export interface ReplicaStatus {
   readonly id: number;
   readonly role: Role;
   readonly term: number;
@@ -41,8 +41,8 @@ export interface FollowerStatus {
   readonly active: boolean;
 }
 
-/** One server of a Raft group. */
-export interface Raft {
+/** One server of a replicated log. The labs know it as a Raft server. */
+export interface Replica {
   /**
    * Appends `command` to the log if this server leads, and starts agreement; returns at once. No guarantee that it will
    * ever commit: the leader may lose its place. Not leading, or after kill(): index -1 and isLeader false.
@@ -54,7 +54,7 @@ export interface Raft {
   readonly applyCh: AsyncIterable<ApplyMsg>;
   /** The service has put everything up to `index` into `snapshot`; the log up to there is dropped. */
   snapshot(index: number, snapshot: Uint8Array): void;
-  /** Register it on a labrpc Server under its own name, "Raft". */
+  /** Register it on a labrpc Server under its own name, that of the engine: "Raft", "Paxos". */
   readonly service: Service;
   kill(): void;
 
@@ -70,7 +70,7 @@ export interface Raft {
   onStateChange(listener: () => void): () => void;
   /** Bytes of the persisted log and term/vote, without the snapshot. */
   stateSize(): number;
-  status(): RaftStatus;
+  status(): ReplicaStatus;
   /**
    * Dissertation §3.10: hands leadership to `target`, by default to the follower with the longest log. Resolves when this
    * server has stepped down for it.

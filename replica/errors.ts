@@ -25,18 +25,16 @@ export class TransferError extends KvraftError {
 /** The server was killed. Code `KILLED`. */
 export class KilledError extends KvraftError {
   constructor(id: number) {
-    super("KILLED", `Raft server ${id} was killed; start a new one from its storage`);
+    super("KILLED", `server ${id} was killed; start a new one from its storage`);
   }
 }
 
 /** A write to storage failed, and the server stopped; `cause` says why. Code `STORAGE_FAILED`. */
 export class StorageFailedError extends KvraftError {
   constructor(id: number, cause: Error) {
-    super(
-      "STORAGE_FAILED",
-      `Raft server ${id} stopped: its storage failed (${cause.message}); mend it and start again`,
-      { cause },
-    );
+    super("STORAGE_FAILED", `server ${id} stopped: its storage failed (${cause.message}); mend it and start again`, {
+      cause,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "../../runtime/index.js";
 
-/** Settings of one Raft server. Times in milliseconds of the runtime's clock, sizes in bytes. */
-export interface RaftConfig {
+/** Settings of one server, the same for each engine. Times in milliseconds of the runtime's clock, sizes in bytes. */
+export interface ReplicaConfig {
   /** A leader sends each follower something at least this often. The labs allow ten a second. */
   heartbeatMs: number;
   /** A follower that hears nothing stands for election after a random time between these two (§5.2, §9.3). */
@@ -24,7 +24,7 @@ export interface RaftConfig {
   snapshotChunkBytes: number;
 }
 
-export const defaultRaftConfig: Readonly<RaftConfig> = {
+export const defaultReplicaConfig: Readonly<ReplicaConfig> = {
   heartbeatMs: 100,
   electionTimeoutMinMs: 500,
   electionTimeoutMaxMs: 1000,
@@ -38,27 +38,27 @@ export const defaultRaftConfig: Readonly<RaftConfig> = {
   snapshotChunkBytes: 64 << 10,
 };
 
-/** Fills in the defaults and refuses settings under which Raft could not work. */
-export function resolveRaftConfig(partial: Partial<RaftConfig> = {}): RaftConfig {
+/** Fills in the defaults and refuses settings under which no engine could work. */
+export function resolveReplicaConfig(partial: Partial<ReplicaConfig> = {}): ReplicaConfig {
   for (const name of Object.keys(partial)) {
-    if (!Object.hasOwn(defaultRaftConfig, name)) {
+    if (!Object.hasOwn(defaultReplicaConfig, name)) {
       throw new InvalidArgumentError(
-        `unknown Raft setting "${name}"; known are ${Object.keys(defaultRaftConfig).join(", ")}`,
+        `unknown engine setting "${name}"; known are ${Object.keys(defaultReplicaConfig).join(", ")}`,
       );
     }
   }
-  const config: RaftConfig = { ...defaultRaftConfig, ...partial };
+  const config: ReplicaConfig = { ...defaultReplicaConfig, ...partial };
   for (const [name, value] of Object.entries(config)) {
-    const standard = defaultRaftConfig[name as keyof RaftConfig];
+    const standard = defaultReplicaConfig[name as keyof ReplicaConfig];
     if (typeof value !== typeof standard) {
-      throw new InvalidArgumentError(`Raft setting ${name} must be a ${typeof standard}, not ${String(value)}`);
+      throw new InvalidArgumentError(`engine setting ${name} must be a ${typeof standard}, not ${String(value)}`);
     }
     if (typeof value === "number" && !(value > 0 && value < Infinity)) {
-      throw new InvalidArgumentError(`Raft setting ${name} must be a positive number, not ${value}`);
+      throw new InvalidArgumentError(`engine setting ${name} must be a positive number, not ${value}`);
     }
     // Times may have fractions; with half a byte at a time a snapshot would never arrive.
     if (typeof value === "number" && !name.endsWith("Ms") && !Number.isSafeInteger(value)) {
-      throw new InvalidArgumentError(`Raft setting ${name} must be a whole number, not ${value}`);
+      throw new InvalidArgumentError(`engine setting ${name} must be a whole number, not ${value}`);
     }
   }
   if (config.electionTimeoutMaxMs < config.electionTimeoutMinMs) {
