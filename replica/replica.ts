@@ -112,7 +112,8 @@ class ReplicaServer<Q extends RequestMessage, A extends Message, S extends Repli
         },
         entryAt: (index) => state.log.entryAt(index),
       },
-      state.commitIndex,
+      // An engine may know of more that is committed, which the service has not seen.
+      state.log.lastIncludedIndex,
       runtime.atTurnEnd,
     );
     this.applyCh = this.#channel;

@@ -1,3 +1,4 @@
+import type { MakeLog } from "../../kvraft/index.js";
 import { Network, Server } from "../../labrpc/index.js";
 import { makeRaft, Persister, type ApplyMsg, type Raft, type RaftConfig, type Storage } from "../../raft/index.js";
 import type { StorageWrite, StoredState } from "../../raft/index.js";
@@ -6,6 +7,8 @@ import { simulate, type SimRuntime } from "../../sim/index.js";
 
 export interface DriverClusterOptions {
   readonly config?: Partial<RaftConfig>;
+  /** Default: Raft. */
+  readonly engine?: MakeLog;
   /** What server `i` writes to; default: its persister. */
   readonly storage?: (i: number, persister: Persister) => Storage;
 }
@@ -74,9 +77,9 @@ export class DriverCluster {
     });
     this.#ends[i] = names;
     const persister = (this.persisters[i] = this.persisters[i]!.copy());
-    const { config = {}, storage } = this.#options;
+    const { config = {}, engine = makeRaft, storage } = this.#options;
     const failures: Error[] = [];
-    const raft = makeRaft({
+    const raft = engine({
       peers,
       me: i,
       persister: storage?.(i, persister) ?? persister,

@@ -1,0 +1,107 @@
+import { assert } from "../../runtime/index.js";
+import { RefusedMessageError } from "../../replica/core/index.js";
+import { learnFromLeader } from "./learner.js";
+import type { PaxosState } from "./state.js";
+import type { Accept, InstanceVote, Prepare, PrepareReply } from "./types.js";
+
+/** A ballot belongs to one proposer: in the name of another nobody can ask. */
+function checkProposer(state: PaxosState, ballot: number, sender: number): void {
+  if (state.proposerOf(ballot) === sender) return;
+  throw new RefusedMessageError(
+    `server ${sender} uses ballot ${ballot}, which is server ${state.proposerOf(ballot)}'s`,
+  );
+}
+
+/** Phase 1b: promise not to vote in lower ballots, and tell what was voted for so far. */
+export function handlePrepare(state: PaxosState, request: number, message: Prepare): void {
+  checkProposer(state, message.ballot, message.sender);
+  const granted = decidePromise(state, message);
+  let votes: InstanceVote[] = [];
+  let next = 0;
+  if (granted && !message.probe) {
+    if (message.ballot > state.term) {
+      state.becomeFollower(message.ballot, null);
+      state.resetElectionTimer();
+    }
+    // What is chosen the proposer gets from a learner; beyond that it needs every vote.
+    const from = Math.max(message.from, state.commitIndex + 1);
+    votes = state.log.votesFrom(from, state.log.lastIndex, state.config.maxAppendBytes);
+    const last = votes.at(-1)?.instance ?? state.log.lastIndex;
+    if (last < state.log.lastIndex) next = last + 1;
+  }
+  state.reply(request, answer(state, message, granted, votes, next));
+}
+
+function answer(
+  state: PaxosState,
+  { ballot: requestBallot, probe }: Prepare,
+  granted: boolean,
+  votes: readonly InstanceVote[],
+  next: number,
+): PrepareReply {
+  const { term: ballot, commitIndex } = state;
+  return { type: "prepareReply", ballot, requestBallot, probe, granted, commitIndex, votes, next };
+}
+
+function decidePromise(state: PaxosState, { ballot, from, handover, probe }: Prepare): boolean {
+  if (ballot < state.term) return false;
+  // To refuse is always safe. Who hears from a leader keeps it.
+  if (ballot > state.term && !handover && leaderIsAlive(state)) return false;
+  // Who would first need our snapshot had better not lead: somebody else can at once.
+  return !probe || (ballot > state.term && from > state.log.lastIncludedIndex);
+}
+
+function leaderIsAlive(state: PaxosState): boolean {
+  if (state.isLeader()) return true;
+  return state.now - state.lastLeaderContact < state.config.electionTimeoutMinMs;
+}
+
+/** A message of the leader of this or a higher ballot: follow it. */
+export function followLeader(state: PaxosState, ballot: number, leader: number): void {
+  state.becomeFollower(ballot, leader);
+  state.lastLeaderContact = state.now;
+  state.resetElectionTimer();
+}
+
+/** Phase 2b: vote, unless a higher ballot was promised. No prepare need have come here before. */
+export function handleAccept(state: PaxosState, request: number, message: Accept): void {
+  const { ballot, sender, seq, first, entries } = message;
+  checkProposer(state, ballot, sender);
+  const isAccepted = ballot >= state.term;
+  if (isAccepted) {
+    followLeader(state, ballot, sender);
+    vote(state, message);
+    learnFromLeader(state, message);
+  }
+  state.reply(request, {
+    type: "acceptReply",
+    ballot: state.term,
+    seq,
+    readContext: isAccepted ? message.readContext : 0,
+    first,
+    count: entries.length,
+    commitIndex: state.commitIndex,
+  });
+}
+
+function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
+  const { log } = state;
+  const votes: InstanceVote[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const instance = first + i;
+    // Chosen, and in the snapshot: the leader of a higher ballot can only propose the same again.
+    if (instance <= log.lastIncludedIndex) continue;
+    const before = log.voteAt(instance);
+    if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) {
+      assert(
+        before.entry.term === entry.term,
+        () => `ballot ${ballot} proposes another value for instance ${instance} than ballot ${before.ballot}`,
+      );
+      continue;
+    }
+    const fresh = { instance, ballot, entry };
+    log.set(instance, { ballot, entry });
+    votes.push(fresh);
+  }
+  state.persistVotes(votes);
+}

@@ -1,0 +1,3 @@
+export { PaxosCore, type PaxosCoreOptions } from "./core.js";
+export type { PaxosState } from "./state.js";
+export * from "./types.js";

@@ -1,0 +1,92 @@
+import { assert } from "../../runtime/index.js";
+import type { CommittedEntries, Entry } from "../../replica/core/index.js";
+import type { InstanceVote, Vote } from "./types.js";
+
+/** What a vote adds to a message besides the bytes of its value, roughly. */
+export const VOTE_OVERHEAD_BYTES = 16;
+
+/** The votes of one acceptor by instance, from the end of the snapshot on. There may be holes. */
+export class Instances implements CommittedEntries {
+  readonly #votes = new Map<number, Vote>();
+  #lastIncludedIndex: number;
+  #lastIncludedTerm: number;
+  #lastIncludedBallot: number;
+  #lastIndex: number;
+
+  constructor(lastIncludedIndex: number, lastIncludedTerm: number, lastIncludedBallot: number) {
+    this.#lastIncludedIndex = lastIncludedIndex;
+    this.#lastIncludedTerm = lastIncludedTerm;
+    this.#lastIncludedBallot = lastIncludedBallot;
+    this.#lastIndex = lastIncludedIndex;
+  }
+
+  /** Instances up to here are chosen and in the snapshot. */
+  get lastIncludedIndex(): number {
+    return this.#lastIncludedIndex;
+  }
+
+  get lastIncludedTerm(): number {
+    return this.#lastIncludedTerm;
+  }
+
+  /** The highest ballot of the votes that went into the snapshot. */
+  get lastIncludedBallot(): number {
+    return this.#lastIncludedBallot;
+  }
+
+  /** The highest instance that this server knows to be in use. */
+  get lastIndex(): number {
+    return this.#lastIndex;
+  }
+
+  get lastTerm(): number {
+    return this.#votes.get(this.#lastIndex)?.entry.term ?? this.#lastIncludedTerm;
+  }
+
+  voteAt(instance: number): Vote | undefined {
+    return this.#votes.get(instance);
+  }
+
+  entryAt(instance: number): Entry {
+    const vote = this.#votes.get(instance);
+    assert(vote !== undefined, () => `no value in instance ${instance}`);
+    return vote.entry;
+  }
+
+  /** An acceptor never votes twice in a ballot, and never in a lower one again. */
+  set(instance: number, vote: Vote): void {
+    assert(instance > this.#lastIncludedIndex, () => `a vote in instance ${instance} inside the snapshot`);
+    const before = this.#votes.get(instance);
+    assert(before === undefined || before.ballot < vote.ballot, () => `a second vote in instance ${instance}`);
+    this.#votes.set(instance, vote);
+    this.extendTo(instance);
+  }
+
+  /** Instances up to here are in use elsewhere. */
+  extendTo(instance: number): void {
+    if (instance > this.#lastIndex) this.#lastIndex = instance;
+  }
+
+  /** Drops the votes up to `instance`, which a snapshot now holds; `ballot` is the highest that is in it. */
+  compactTo(instance: number, term: number, ballot: number): void {
+    for (let i = this.#lastIncludedIndex + 1; i <= instance && this.#votes.size > 0; i++) this.#votes.delete(i);
+    this.#lastIncludedIndex = instance;
+    this.#lastIncludedTerm = term;
+    this.#lastIncludedBallot = Math.max(this.#lastIncludedBallot, ballot);
+    this.extendTo(instance);
+  }
+
+  /** The votes that are here, in order of instance, from `from` up to `to`, about `maxBytes` of them but always one. */
+  votesFrom(from: number, to: number, maxBytes: number): InstanceVote[] {
+    const votes: InstanceVote[] = [];
+    let bytes = 0;
+    for (let instance = Math.max(from, this.#lastIncludedIndex + 1); instance <= to; instance++) {
+      const vote = this.#votes.get(instance);
+      if (vote === undefined) continue;
+      bytes += vote.entry.data.length + VOTE_OVERHEAD_BYTES;
+      if (bytes > maxBytes && votes.length > 0) break;
+      votes.push({ instance, ...vote });
+    }
+    return votes;
+  }
+}

@@ -1,0 +1,160 @@
+import { assert } from "../../runtime/index.js";
+import { concatBytes, type Snapshot } from "../../replica/core/index.js";
+import { maybeCommit } from "./commit.js";
+import type { PaxosState } from "./state.js";
+import type { Accept, InstanceVote, Learn, LearnReply, SnapshotChunk } from "./types.js";
+
+/** A question without answer for so long a part of the election timeout is asked again. */
+const PATIENCE = 0.5;
+
+/**
+ * The leader tells with every message what is chosen. Of an instance in which this server has voted in the leader's own
+ * ballot it has the value: a ballot has only one. Any older vote may be for a value that was never chosen.
+ */
+export function learnFromLeader(state: PaxosState, { ballot, commitIndex, entries, sender }: Accept): void {
+  let index = state.commitIndex;
+  while (index < commitIndex && state.log.voteAt(index + 1)?.ballot === ballot) index++;
+  if (index > state.commitIndex) state.advanceCommit(index);
+  noteChosen(state, commitIndex, sender);
+  // What is on its way need not be asked for; what a heartbeat finds missing must be.
+  if (entries.length === 0) askForChosen(state);
+}
+
+/** Server `from` knows what was chosen up to `index`. */
+export function noteChosen(state: PaxosState, index: number, from: number): void {
+  if (index > state.knownCommit) state.knownCommit = index;
+  state.learnFrom = from;
+}
+
+/** Asks for the next range of chosen values, where some are known to be missing. One question at a time. */
+export function askForChosen(state: PaxosState): void {
+  const { config, now, learnFrom } = state;
+  if (state.commitIndex >= state.knownCommit || learnFrom === null) return;
+  if (state.learnSeq !== 0 && now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+  state.learnSeq = state.nextSeq();
+  state.learnSentAt = now;
+  const { index: snapshotIndex = 0, received: offset = 0 } = state.incomingSnapshot ?? {};
+  const from = state.commitIndex + 1;
+  state.send(learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
+}
+
+/** Another server may know more; asked at heartbeat pace. */
+function askElsewhere(state: PaxosState): void {
+  state.learnSeq = 0;
+  state.learnFailures++;
+  const { others } = state.configuration;
+  const at = others.indexOf(state.learnFrom as number);
+  state.learnFrom = others[(at + 1) % others.length] as number;
+}
+
+/**
+ * A new leader was told that instances up to `chosenBefore` are chosen, and nobody who answers has their values: the one
+ * who said so is gone, or has started again and forgotten. The votes are still there, with a majority of the acceptors;
+ * another phase 1 finds them.
+ */
+export function isLearningInVain(state: PaxosState): boolean {
+  return state.commitIndex < state.chosenBefore && state.learnFailures >= state.configuration.others.length;
+}
+
+export function handleLearn(state: PaxosState, request: number, message: Learn): void {
+  const { commitIndex, config, log } = state;
+  const isGone = message.from <= log.lastIncludedIndex;
+  state.reply(request, {
+    type: "learnReply",
+    seq: message.seq,
+    commitIndex,
+    chosen: isGone ? [] : log.votesFrom(message.from, commitIndex, config.maxAppendBytes),
+    snapshot: isGone ? chunkFor(state, message) : null,
+  });
+}
+
+function chunkFor(state: PaxosState, { offset, snapshotIndex }: Learn): SnapshotChunk {
+  const { snapshot, log, config } = state;
+  assert(snapshot !== null, "values are gone but there is no snapshot");
+  const { data: whole, index, term } = snapshot;
+  const start = snapshotIndex === index ? Math.min(offset, whole.length) : 0;
+  const data = whole.subarray(start, start + config.snapshotChunkBytes);
+  const done = start + data.length === whole.length;
+  return { index, term, ballot: log.lastIncludedBallot, offset: start, data, done };
+}
+
+export function handleLearnReply(state: PaxosState, from: number, message: LearnReply): void {
+  if (message.seq !== state.learnSeq) return;
+  state.learnSeq = 0;
+  const before = state.commitIndex;
+  if (message.snapshot !== null) {
+    if (!receiveChunk(state, message.snapshot)) return askElsewhere(state);
+  } else {
+    takeChosen(state, message.chosen);
+    if (state.commitIndex === before) return askElsewhere(state);
+  }
+  if (message.commitIndex > state.knownCommit) noteChosen(state, message.commitIndex, from);
+  if (state.isLeader()) maybeCommit(state);
+  askForChosen(state);
+}
+
+export function handleLearnUnanswered(state: PaxosState, seq: number): void {
+  if (seq === state.learnSeq) askElsewhere(state);
+}
+
+/**
+ * Chosen values are votes like any: they were proposed in the ballots that come with them. To promise those first is what
+ * makes this server refuse whatever an earlier leader may still want in their place.
+ */
+function takeChosen(state: PaxosState, chosen: readonly InstanceVote[]): void {
+  const { log } = state;
+  const fresh: InstanceVote[] = [];
+  let index = state.commitIndex;
+  for (const { ballot, entry, instance } of chosen) {
+    if (instance <= index) continue;
+    if (instance !== index + 1) break;
+    index = instance;
+    observe(state, ballot);
+    const own = log.voteAt(instance);
+    if (own !== undefined && own.ballot >= ballot) {
+      assert(
+        own.entry.term === entry.term,
+        () => `another value than the chosen one of instance ${instance} was voted`,
+      );
+      continue;
+    }
+    log.set(instance, { ballot, entry });
+    fresh.push({ instance, ballot, entry });
+  }
+  state.persistVotes(fresh);
+  if (index > state.commitIndex) state.advanceCommit(index);
+}
+
+function observe(state: PaxosState, ballot: number): void {
+  if (ballot > state.term) state.becomeFollower(ballot, null);
+}
+
+/** Keeps the chunk if it is the next one. False where it is of no use. */
+function receiveChunk(state: PaxosState, { ballot, data, done, index, offset, term }: SnapshotChunk): boolean {
+  if (index <= state.commitIndex) {
+    state.incomingSnapshot = null;
+    return false;
+  }
+  let incoming = state.incomingSnapshot;
+  if (incoming?.index !== index) {
+    incoming = { index, chunks: [], received: 0 };
+    state.incomingSnapshot = incoming;
+  }
+  if (offset !== incoming.received) return false;
+  incoming.chunks.push(data);
+  incoming.received += data.length;
+  if (!done) return true;
+  state.incomingSnapshot = null;
+  observe(state, ballot);
+  install(state, { index, term, data: concatBytes(incoming.chunks) }, ballot);
+  return true;
+}
+
+function install(state: PaxosState, snapshot: Snapshot, ballot: number): void {
+  state.log.compactTo(snapshot.index, snapshot.term, ballot);
+  for (const instance of state.acks.keys()) if (instance <= snapshot.index) state.acks.delete(instance);
+  state.snapshot = snapshot;
+  state.persistSnapshot(snapshot);
+  state.effects.push({ type: "restore", after: state.lastWrite, snapshot });
+  state.advanceCommit(snapshot.index);
+}

@@ -1,0 +1,9 @@
+export { makePaxos, type PaxosInput, type PaxosObserver, type PaxosOptions } from "./paxos.js";
+export type {
+  Effect as PaxosEffect,
+  InstanceVote,
+  PaxosState,
+  Reply as PaxosReply,
+  Request as PaxosRequest,
+  Vote,
+} from "./core/index.js";
