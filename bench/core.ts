@@ -136,8 +136,8 @@ function run(
 }
 
 const ENGINES: readonly (readonly [name: string, MakeCore])[] = [
-  ["Raft", (options) => new RaftCore(options) as unknown as Core],
-  ["Paxos", (options) => new PaxosCore(options) as unknown as Core],
+  ["Raft", (options) => new RaftCore(options)],
+  ["Paxos", (options) => new PaxosCore(options)],
 ];
 
 for (const [name, makeCore] of ENGINES) {

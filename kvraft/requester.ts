@@ -1,12 +1,11 @@
 import pRetry from "p-retry";
 
 import { forkRandom, InvariantError } from "../runtime/index.js";
-import type { Clock, Random, Runtime, TimerHandle } from "../runtime/index.js";
+import type { Clock, LimitError, Random, Runtime, TimerHandle } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { isRead, MAX_REQUEST_OPS } from "./commands.js";
 import type { Op, OpResult, Slot } from "./commands.js";
 import { SessionExpiredError } from "./errors.js";
-import type { LimitError } from "./limits.js";
 import { METHODS, Status } from "./messages.js";
 import type { KVReply } from "./messages.js";
 import { Route } from "./route.js";

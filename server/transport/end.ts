@@ -1,4 +1,4 @@
-import { AbortError, encode, InvalidArgumentError, TimeoutError } from "../../runtime/index.js";
+import { encode, InvalidArgumentError, refusal, TimeoutError, watchLimits } from "../../runtime/index.js";
 import type { CallOptions, Runtime } from "../../runtime/index.js";
 import { RemoteError } from "../../labrpc/index.js";
 import type { ClientEnd } from "../../labrpc/index.js";
@@ -139,16 +139,14 @@ class Link {
     return hostAndPort(this.target.host, this.target.port);
   }
 
-  ready({ signal, timeoutMs }: CallOptions): Promise<void> {
-    const { clock } = this.target.runtime;
-    if (signal?.aborted) return Promise.reject(new AbortError("ready was aborted", false, signal.reason));
+  ready(options: CallOptions): Promise<void> {
+    const refused = refusal("ready", options);
+    if (refused !== undefined) return Promise.reject(refused);
     if (this.status === "ready") return Promise.resolve();
     return new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => waiter.reject(new AbortError("ready was aborted", false, signal?.reason));
       const settle = (): void => {
         this.#waiters.delete(waiter);
-        signal?.removeEventListener("abort", onAbort);
-        if (timer !== undefined) clock.clearTimeout(timer);
+        release?.();
       };
       const waiter: Waiter = {
         resolve: () => {
@@ -160,15 +158,17 @@ class Link {
           reject(error);
         },
       };
-      const onTimeout = (): void => {
-        const why = this.error === null ? "it does not answer" : this.error.message;
-        waiter.reject(new TimeoutError(`no connection to ${this.name} within ${timeoutMs} ms: ${why}`, false));
-      };
-      const timer =
-        timeoutMs === undefined || timeoutMs === Infinity ? undefined : clock.setTimeout(onTimeout, timeoutMs);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const release = watchLimits(this.target.runtime.clock, "ready", options, (limit) => {
+        const error = limit(false);
+        waiter.reject(error instanceof TimeoutError ? this.#noConnection(options) : error);
+      });
       this.#waiters.add(waiter);
     });
+  }
+
+  #noConnection({ timeoutMs }: CallOptions): TimeoutError {
+    const why = this.error === null ? "it does not answer" : this.error.message;
+    return new TimeoutError(`no connection to ${this.name} within ${timeoutMs} ms: ${why}`, false);
   }
 
   leave(end: GroupEnd): void {
