@@ -42,7 +42,7 @@ export class RaftCore {
     const { stored } = options;
     const log = new RaftLog(stored.snapshot?.index ?? 0, stored.snapshot?.term ?? 0, stored.entries);
     const configuration = new Configuration(options.voters, options.me);
-    this.state = new RaftState({ ...options, configuration, log });
+    this.state = new RaftState({ configuration, log, ...options });
   }
 
   /** The effects since the last call, in the order in which to carry them out. */
