@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 
-import { keepGuard } from "../sim/index.js";
+import { keepGuard } from "../sim/swarm/index.js";
 import { judgeSeed, type Assignment } from "./judge.js";
 
 // A thread of a sweep: runs the seeds that it is given, one after the other, and tells of each.
