@@ -9,7 +9,7 @@ import {
   type TimerHandle,
 } from "../runtime/index.js";
 import { makeService, type ClientEnd, type Service } from "../labrpc/index.js";
-import { ApplyChannel } from "./apply-channel.js";
+import { ApplyChannel, CommittedEntries } from "./apply-channel.js";
 import { resolveRaftConfig, type Effect, type RaftCore, type Reply, type Request } from "./core/index.js";
 import { KilledError, NotLeaderError, StorageFailedError, TransferError } from "./errors.js";
 import { makeCore, type RaftObserver } from "./observer.js";
@@ -89,19 +89,7 @@ class RaftServer implements Raft {
     };
     this.#core = makeCore(coreOptions, options.observer);
     const { state } = this.#core;
-    this.#channel = new ApplyChannel(
-      {
-        get lastIncludedIndex() {
-          return state.log.lastIncludedIndex;
-        },
-        get commitIndex() {
-          return state.commitIndex;
-        },
-        entryAt: (index) => state.log.entryAt(index),
-      },
-      state.commitIndex,
-      runtime.atTurnEnd,
-    );
+    this.#channel = new ApplyChannel(new CommittedEntries(state), state.commitIndex, runtime.atTurnEnd);
     this.applyCh = this.#channel;
     this.#reads = new ReadCalls(runtime.clock, this.#channel);
     this.#transferCalls = new Pending(runtime.clock, "leadership transfer", true);
