@@ -41,6 +41,10 @@ const HEIRS_POLL_MS = 20;
 // eslint-disable-next-line typescript/no-explicit-any -- each group has its own types, which only its user knows
 export type AnyStateMachine = StateMachine<any, any>;
 
+/** Makes what clients may call of a group, on top of its state machine. */
+// eslint-disable-next-line typescript/no-explicit-any -- as above
+export type GroupService = (rsm: Rsm<any, any>) => Service;
+
 export interface GroupOptions {
   readonly name: string;
   /** Ids of all nodes, in the order of their numbers in Raft. */
@@ -58,6 +62,8 @@ export interface GroupOptions {
   readonly disk: Disk;
   /** Absent: the key/value store. */
   readonly stateMachine: AnyStateMachine | undefined;
+  /** Of a group with the user's own state machine. */
+  readonly service?: GroupService | undefined;
   readonly observer: GroupObserver | undefined;
   /** Between this node's Raft and the others. */
   readonly gate: Gate;
@@ -154,6 +160,7 @@ export class Group {
       this.rsm = new ForwardingRsm(started.rsm, options, runtime.clock);
       this.raft = started.raft;
       this.servers.peer.addService(makeSubmitService(started.rsm));
+      if (options.service !== undefined) this.#serve(options.service(this.rsm));
     }
     this.servers.peer.addService(gate.service(this.raft.service));
     this.raft.onStateChange(() => this.#onStateChange());
