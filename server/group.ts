@@ -7,7 +7,7 @@ import type { Service } from "../labrpc/index.js";
 import { Persister } from "../raft/index.js";
 import type { Raft, RaftConfig, StorageWrite } from "../raft/index.js";
 import { OpKind, startKVServer, startRsm } from "../kvraft/index.js";
-import type { KVServer, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
+import type { KVServer, MakeLog, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
 import type { Gate } from "./admission.js";
 import { ForwardingRsm, makeSubmitService } from "./forward.js";
 import { LocalEnd } from "./local-end.js";
@@ -53,6 +53,7 @@ export interface GroupOptions {
   /** An end to each of the others; null for this one. */
   readonly ends: readonly (TcpEnd | null)[];
   readonly runtime: Runtime;
+  readonly engine: MakeLog;
   readonly config: Partial<RaftConfig> & { readonly electionTimeoutMaxMs: number };
   readonly maxRaftState: number;
   readonly maxPendingBytes: number;
@@ -146,6 +147,7 @@ export class Group {
       maxRaftState,
       maxPendingBytes: options.maxPendingBytes,
       runtime,
+      engine: options.engine,
       config: { ...config, noopOnElection: true },
       onFailure: (error: Error) => this.#onFailure(error),
     };

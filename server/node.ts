@@ -12,6 +12,7 @@ import type { AdmissionOptions } from "./admission.js";
 import { ConfigError, name as checkName } from "./checks.js";
 import { checkGroupName, NODE_GROUP, resolveNode } from "./config.js";
 import type { ResolvedNode } from "./config.js";
+import { engineOf } from "./engines.js";
 import { Group, groupDirectory } from "./group.js";
 import type { GroupListener } from "./group.js";
 import { serveHttp } from "./http.js";
@@ -133,6 +134,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       pid: process.pid,
       uptimeMs: Math.round(this.#runtime.clock.now() - this.#startedAt),
       persistent: enableDataPersistence,
+      engine: this.#config.engine,
       isAdmitted: this.#identity.isAdmitted,
       isClosing: this.#closing !== undefined,
       groups: Object.fromEntries([...this.#groups].map(([group, each]) => [group, each.status()])),
@@ -219,7 +221,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
 
   async #open(group: string): Promise<void> {
     const { stateMachines = {}, services = {}, maxRaftStates = {} } = this.#options;
-    const { nodes, me, myid, timeout, learningInterval, maxRaftState, maxPendingBytes } = this.#config;
+    const { nodes, me, myid, timeout, learningInterval, engine, maxRaftState, maxPendingBytes } = this.#config;
     const { dataDir, enableDataPersistence } = this.#config;
     const opened = await Group.open({
       name: group,
@@ -227,6 +229,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       me,
       ends: (this.#peers as Peers).endsOf(group),
       runtime: this.#runtime,
+      engine: engineOf(engine),
       config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
       maxRaftState: maxRaftStates[group] ?? maxRaftState,
       maxPendingBytes,
@@ -294,6 +297,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       advertise: port === 0 ? { host } : { host, port },
       clusterId,
       nodeId: String(myid),
+      engine: this.#config.engine,
       groups: { [NODE_GROUP]: node, ...Object.fromEntries(groups) },
       allowUnauthenticated,
       logger: this.#logger,

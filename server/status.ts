@@ -52,6 +52,7 @@ export interface NodeStatus {
   readonly pid: number;
   readonly uptimeMs: number;
   readonly persistent: boolean;
+  readonly engine: string;
   /** Whether it may take part in elections: false until it knows that its data directory is new, not lost. */
   readonly isAdmitted: boolean;
   readonly isClosing: boolean;

@@ -4,6 +4,7 @@ import { RemoteError } from "../../labrpc/index.js";
 import type { ClientEnd } from "../../labrpc/index.js";
 import type { DialTarget } from "./dial.js";
 import { DisconnectedError, RefusedError } from "./errors.js";
+import { FIRST_ENGINE } from "./handshake.js";
 import type { Secret, Welcome } from "./handshake.js";
 import { Call, Lane } from "./lane.js";
 import type { LaneStatus } from "./lane.js";
@@ -24,6 +25,8 @@ export interface ConnectOptions {
   as: { readonly nodeId: string } | "client";
   /** The node that should be there. Another one is refused: a wrong address must not mix up two nodes. */
   expectNodeId?: string;
+  /** The consensus algorithm of a node: it is no peer of one with another. Default "raft". */
+  engine?: string;
   /** Which group of services to call. */
   group: string;
   tls?: TransportTls;
@@ -277,6 +280,7 @@ export function connectTo(options: ConnectOptions): TcpEnd {
     role: as === "client" ? "client" : "peer",
     nodeId: as === "client" ? "" : as.nodeId,
     expectNodeId: expectNodeId ?? "",
+    engine: options.engine ?? FIRST_ENGINE,
     tls,
     secret,
     limits: resolveLimits(options.limits),
