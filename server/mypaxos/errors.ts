@@ -12,8 +12,8 @@ export class UnknownGroupError extends KvraftError {
 }
 
 /**
- * The group has stopped on every node, because its callback failed there; other groups go on. The message ends with one
- * node's. Code `GROUP_STOPPED`.
+ * The group has stopped on a majority of nodes, because its callback failed there, and can go on nowhere; other groups go
+ * on. The message ends with one node's. Code `GROUP_STOPPED`.
  */
 export class GroupStoppedError extends KvraftError {
   readonly group: number;
@@ -23,7 +23,7 @@ export class GroupStoppedError extends KvraftError {
   constructor(group: number, message: string) {
     super(
       "GROUP_STOPPED",
-      `group ${group} has stopped on all nodes; correct its callback and start them again: ${message}`,
+      `group ${group} has stopped on most nodes; correct its callback and start them again: ${message}`,
     );
     this.group = group;
   }

@@ -231,7 +231,8 @@ export class GroupSender {
         if (reply?.[0] === Status.stopped) stopped.push(reply[1]);
         this.#moveOn(end);
       }
-      if (stopped.length === this.#options.ends().length) {
+      // The rest can decide nothing without them.
+      if (stopped.length > this.#options.ends().length / 2) {
         throw new GroupStoppedError(this.#options.group, stopped[0] as string);
       }
       const refused = this.#options.refusal();
