@@ -192,6 +192,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       const names = [...config.groups, ...Object.keys(stateMachines)];
       // All of them are waited for, also where one fails: what has opened must be closed again.
       const opened = await Promise.allSettled(names.map((group) => this.#open(group)));
+      for (const each of opened) if (each.status === "fulfilled") this.#groups.set(each.value.name, each.value);
       throwFirst(opened);
       this.#transport = await this.#listen();
       if (config.http !== undefined) {
@@ -219,11 +220,11 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     );
   }
 
-  async #open(group: string): Promise<void> {
+  #open(group: string): Promise<Group> {
     const { stateMachines = {}, services = {}, maxRaftStates = {} } = this.#options;
     const { nodes, me, myid, timeout, learningInterval, engine, maxRaftState, maxPendingBytes } = this.#config;
     const { dataDir, enableDataPersistence } = this.#config;
-    const opened = await Group.open({
+    return Group.open({
       name: group,
       ids: nodes.map(({ id }) => id),
       me,
@@ -243,7 +244,6 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       logger: this.#logger,
       listener: this.#listener,
     });
-    this.#groups.set(group, opened);
   }
 
   /** In the background: who starts a cluster node by node must not wait for the next one. */
