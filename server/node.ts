@@ -12,7 +12,7 @@ import type { AdmissionOptions } from "./admission.js";
 import { ConfigError, name as checkName } from "./checks.js";
 import { checkGroupName, NODE_GROUP, resolveNode } from "./config.js";
 import type { ResolvedNode } from "./config.js";
-import { engineOf } from "./engines.js";
+import { engines } from "./engines.js";
 import { Group, groupDirectory } from "./group.js";
 import type { GroupListener } from "./group.js";
 import { serveHttp } from "./http.js";
@@ -230,7 +230,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       me,
       ends: (this.#peers as Peers).endsOf(group),
       runtime: this.#runtime,
-      engine: engineOf(engine),
+      engine: engines[engine],
       config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
       maxRaftState: maxRaftStates[group] ?? maxRaftState,
       maxPendingBytes,

@@ -15,7 +15,7 @@ import type { PaxosConfig, PaxosSettings } from "./config.js";
 import { checkGroupId, groupIdOf, groupName } from "./groups.js";
 import { makeGroupService } from "./service.js";
 
-/** Settings that MyPaxos did not have, and what only a program can give: as for `startNode`. */
+/** Settings that MyPaxos did not have, and what only a program can give: as for `startNode`, but `engine` is "paxos". */
 export interface PaxosNodeOptions
   extends
     Omit<NodeConfig, keyof PaxosConfig | "groups" | "logLevel">,
@@ -86,6 +86,7 @@ export class PaxosNode extends EventEmitter<PaxosNodeEvents> implements AsyncDis
       Object.fromEntries(Array.from(this.#machines, ([id, machine]) => [groupName(id), toValue(machine)]));
     const bare = [...this.#machines].filter(([, machine]) => !machine.hasSnapshots);
     const node = makeNode({
+      engine: "paxos",
       ...this.#options,
       ...this.#settings,
       groups: [],

@@ -5,7 +5,7 @@ import { METHODS } from "../../server/mypaxos/service.js";
 import { forSeeds } from "../harness/seeds.js";
 import { eventually, track } from "../harness/service-cluster.js";
 import { Tap } from "../harness/tapped-end.js";
-import { bytesOf, Sender, textOf, VirtualGroup } from "./virtual-group.js";
+import { bytesOf, ENGINES, Sender, textOf, VirtualGroup } from "./virtual-group.js";
 
 /** The batches that a client sent, as texts; each once, however often it was sent. */
 function batchesOf(tap: Tap): string[][] {
@@ -18,7 +18,7 @@ function batchesOf(tap: Tap): string[][] {
 
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
-describe("the send buffer", () => {
+describe.each(ENGINES)("the send buffer, over $name", ({ engine }) => {
   /** A client whose calls are answered at once, and what it sends. */
   function tapped(group: VirtualGroup, bufferSize: number, flushIntervalMs = 1000): { sender: Sender; tap: Tap } {
     const tap = new Tap(group.clientEnds());
@@ -27,7 +27,7 @@ describe("the send buffer", () => {
 
   test("is sent when it holds so many items, when the oldest has waited so long, and by flush", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const { sender, tap } = tapped(group, 3);
       const first = ["a", "b", "c", "d"].map((item) => sender.submit(item));
       expect(await Promise.all(first.slice(0, 3))).toEqual(["1:a", "2:b", "3:c"]);
@@ -46,7 +46,7 @@ describe("the send buffer", () => {
 
   test("a smaller size sends what is in it; what waits while a batch is on its way goes together", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const { sender, tap } = tapped(group, 100);
       const first = ["a", "b"].map((item) => sender.submit(item));
       sender.bufferSize = 2;
@@ -61,7 +61,7 @@ describe("the send buffer", () => {
 
   test("64 KiB are enough for a batch; a larger call goes alone", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const { sender, tap } = tapped(group, 1000);
       const half = "x".repeat(33 << 10);
       const large = "y".repeat(100 << 10);
@@ -74,7 +74,7 @@ describe("the send buffer", () => {
 
   test("items are applied in the order in which they were submitted, also before a batch of the user's", () =>
     forSeeds(3, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const sender = group.sender({ bufferSize: 3 });
       const items = names("i", 50);
       const answers = items.map((item) => sender.submit(item));
@@ -88,7 +88,7 @@ describe("the send buffer", () => {
 
   test("a batch of the user's stands together, whoever else writes", () =>
     forSeeds(5, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       group.network.reliable(false);
       const senders = [0, 1, 2].map(() => group.sender({ bufferSize: 2, flushIntervalMs: 1 }));
       const calls = senders.flatMap((sender, s) =>
@@ -107,10 +107,10 @@ describe("the send buffer", () => {
     }));
 });
 
-describe("each item once", () => {
+describe.each(ENGINES)("each item once, over $name", ({ engine }) => {
   test("acknowledgements that are lost apply nothing twice", () =>
     forSeeds(3, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const tap = new Tap(group.clientEnds());
       let lost = 0;
       tap.onReply = (reply, { method }) => {
@@ -126,7 +126,7 @@ describe("each item once", () => {
 
   test("two clients through two nodes at the same time, six rounds: all twelve values, once, on all nodes", () =>
     forSeeds(20, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       group.network.reliable(false);
       const senders = [
         group.sender({ bufferSize: 1 }, group.clientEnds([0, 1, 2])),
@@ -145,7 +145,7 @@ describe("each item once", () => {
 
   test("while leaders come and go: every item once, in the order of its client, the same on all nodes", () =>
     forSeeds(8, async (runtime) => {
-      const group = new VirtualGroup(runtime, { user: (journal) => journal, maxRaftState: 2000 });
+      const group = new VirtualGroup(runtime, engine, { user: (journal) => journal, maxRaftState: 2000 });
       group.network.reliable(false);
       const clients = [0, 1, 2].map((c) => ({ prefix: `${c}:`, sender: group.sender({ bufferSize: 4 }) }));
       const load = Promise.all(
@@ -180,7 +180,7 @@ describe("each item once", () => {
 
   test("after a restart of all nodes the callback is run again for the whole log; items that are repeated still count once", () =>
     forSeeds(3, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const tap = new Tap(group.clientEnds());
       const sender = group.sender({ bufferSize: 1 }, tap.ends);
       for (const item of names("i", 10)) await sender.submit(item);
@@ -200,7 +200,7 @@ describe("each item once", () => {
 
   test("recovery takes no time for each instance: 500 of them, and a write within one election", () =>
     forSeeds(2, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const sender = group.sender({ bufferSize: 1 });
       for (const item of names("i", 500)) await sender.submit(item);
       group.shutdownAll();
@@ -212,7 +212,7 @@ describe("each item once", () => {
     }));
 });
 
-describe("what ends a call", () => {
+describe.each(ENGINES)("what ends a call, over $name", ({ engine }) => {
   /** Nobody answers; then somebody does. */
   function silent(group: VirtualGroup): { sender: Sender; answer: () => void } {
     let isSilent = true;
@@ -223,7 +223,7 @@ describe("what ends a call", () => {
 
   test("a limit, before it is sent: it certainly does not happen; the others go on", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const { sender } = silent(group);
       // This one is on its way to somebody who does not answer.
       const first = track(sender.submit("first", { timeoutMs: 5000 }));
@@ -242,7 +242,7 @@ describe("what ends a call", () => {
 
   test("a limit, on its way: it may have happened, and what comes later is not held up", () =>
     forSeeds(2, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const tap = new Tap(group.clientEnds());
       const sender = group.sender({}, tap.ends);
       await sender.submit("before");
@@ -258,7 +258,7 @@ describe("what ends a call", () => {
 
   test("a batch that was given up is not applied behind a later one", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
 
       const leader = await group.leader();
       const [end] = group.clientEnds([leader]) as [ClientEnd];
@@ -280,7 +280,7 @@ describe("what ends a call", () => {
 
   test("nodes that have forgotten the client: a new session, or an error where its items may have been applied", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime, { maxSessions: 1 });
+      const group = new VirtualGroup(runtime, engine, { maxSessions: 1 });
       const tap = new Tap(group.clientEnds());
       const sender = group.sender({}, tap.ends);
       const other = group.sender();
@@ -300,7 +300,7 @@ describe("what ends a call", () => {
 
   test("a callback that throws on one node stops the group there, once; the others go on", () =>
     forSeeds(3, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const sender = group.sender({ bufferSize: 1 });
       await sender.submit("a");
       const leader = await group.leader();
@@ -321,7 +321,7 @@ describe("what ends a call", () => {
 
   test("a callback that throws wherever it is called: the client is told that the group has stopped, and why", () =>
     forSeeds(3, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       for (const { journal } of group.nodes as { journal: { onItem: (item: string) => void } }[]) {
         journal.onItem = (item) => {
           if (item === "bad") throw new Error("out of paper");
@@ -340,7 +340,7 @@ describe("what ends a call", () => {
 
   test("a request that no client of ours sends is an error to its sender, and harms nobody", () =>
     forSeeds(1, async (runtime) => {
-      const group = new VirtualGroup(runtime);
+      const group = new VirtualGroup(runtime, engine);
       const [end] = group.clientEnds([await group.leader()]) as [ClientEnd];
       const malformed: [string, unknown][] = [
         [METHODS.open, ["x"]],

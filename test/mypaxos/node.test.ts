@@ -9,7 +9,7 @@ import { addresses, scratch } from "../harness/nodes.js";
 import { track } from "../harness/service-cluster.js";
 import { until, within } from "../harness/waiting.js";
 import { PaxosNodes } from "./paxos-nodes.js";
-import { Journal } from "./virtual-group.js";
+import { ENGINES, Journal } from "./virtual-group.js";
 
 const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
@@ -85,9 +85,9 @@ describe("groups", () => {
   });
 });
 
-describe("nodes that are away", () => {
+describe.each(ENGINES)("nodes that are away, over $name", ({ name }) => {
   test("one that was never started stalls nobody", async () => {
-    const nodes = await PaxosNodes.start([1, 2]);
+    const nodes = await PaxosNodes.start([1, 2], {}, name);
     const client = nodes.client();
     for (let i = 1; i <= 20; i++) expect(await client.submit("x", 1)).toBe(`${i}:x`);
     await nodes.start(3);
@@ -95,7 +95,7 @@ describe("nodes that are away", () => {
   });
 
   test("one that comes back is reached again, by all and whoever restarts after it, and catches up", async () => {
-    const nodes = await PaxosNodes.start();
+    const nodes = await PaxosNodes.start([1, 2, 3], {}, name);
     const client = nodes.client({}, [1, 2, 3]);
     await client.submit("before", 1);
     for (const id of [1, 2, 3]) {
@@ -108,7 +108,7 @@ describe("nodes that are away", () => {
   });
 
   test("a client of one node goes on with the others when that one ends", async () => {
-    const nodes = await PaxosNodes.start();
+    const nodes = await PaxosNodes.start([1, 2, 3], {}, name);
     const client = nodes.client({}, [2]);
     await client.submit("a", 1);
     await nodes.kill(2);
@@ -116,7 +116,7 @@ describe("nodes that are away", () => {
   });
 
   test("after all three are killed: the callback is run for the whole log again, in no time, and items go on", async () => {
-    const nodes = await PaxosNodes.start();
+    const nodes = await PaxosNodes.start([1, 2, 3], {}, name);
     const client = nodes.client({ sendBufferSize: 1 }, [1, 2, 3]);
     for (const item of names("i", 100)) await client.submit(item, 1);
     await Promise.all([1, 2, 3].map((id) => nodes.kill(id)));
@@ -128,9 +128,9 @@ describe("nodes that are away", () => {
   });
 });
 
-describe("two clients through two nodes at the same time", () => {
+describe.each(ENGINES)("two clients through two nodes at the same time, over $name", ({ name }) => {
   test("six rounds of two items: all twelve, once, in the same order on all nodes", async () => {
-    const nodes = await PaxosNodes.start();
+    const nodes = await PaxosNodes.start([1, 2, 3], {}, name);
     const clients = [nodes.client({ sendBufferSize: 1 }, [1]), nodes.client({ sendBufferSize: 1 }, [2])];
     for (let round = 1; round <= 6; round++) {
       await Promise.all(clients.map((client, i) => client.submit(`${round}/${i}`, 1)));
@@ -188,6 +188,26 @@ describe("snapshots", () => {
 });
 
 describe("a node", () => {
+  test("runs Multi-Paxos; one with another engine is refused, and its data too", async () => {
+    const nodes = await PaxosNodes.start([1, 2]);
+    expect(await nodes.client().submit("x", 1)).toBe("1:x");
+    expect(nodes.node(1).status().engine).toBe("paxos");
+    // An empty directory: it starts, and nobody talks to it.
+    const stranger = await nodes.start(3, { engine: "raft" });
+    const refusal = /runs the engine "paxos", the caller "raft"; all nodes must run the same/;
+    await until(5000, "a refusal", () => {
+      const errors = stranger.status().peers.map(({ error }) => error ?? "");
+      return errors.length === 2 && errors.every((error) => refusal.test(error));
+    });
+    await nodes.kill(2);
+    await expect(nodes.start(2, { engine: "raft" })).rejects.toMatchObject({
+      code: "WRONG_DIRECTORY",
+      message: expect.stringMatching(/belongs to engine "paxos", but the configuration says "raft"/) as string,
+    });
+    await nodes.start(2);
+    expect(await nodes.client().submit("y", 1)).toBe("2:y");
+  });
+
   test("without persistence warns, and keeps nothing", async () => {
     const lines: string[] = [];
     const note = (_: object, message: string): void => void lines.push(message);

@@ -2,6 +2,7 @@ import { onTestFinished } from "vitest";
 
 import { PaxosClient, PaxosNode } from "../../server/index.js";
 import type { NodeAddress, PaxosClientOptions, PaxosConfig, PaxosNodeOptions } from "../../server/index.js";
+import type { EngineName } from "../../server/engines.js";
 import { addresses, scratch } from "../harness/nodes.js";
 import { until } from "../harness/waiting.js";
 import { Journal } from "./virtual-group.js";
@@ -16,19 +17,25 @@ export class PaxosNodes {
   readonly journals = new Map<number, ReadonlyMap<number, Journal>>();
   readonly #dataDir = scratch();
   readonly #config: Partial<PaxosConfig>;
+  readonly #engine: EngineName;
   readonly #nodes = new Map<number, PaxosNode>();
 
-  private constructor(nodes: readonly NodeAddress[], config: Partial<PaxosConfig>) {
+  private constructor(nodes: readonly NodeAddress[], config: Partial<PaxosConfig>, engine: EngineName) {
     this.addresses = nodes;
     this.#config = config;
+    this.#engine = engine;
     onTestFinished(async () => {
       await Promise.all([...this.#nodes.values()].map((node) => node.close({ timeoutMs: 0 })));
     });
   }
 
   /** Starts those of three nodes. */
-  static async start(ids: readonly number[] = [1, 2, 3], config: Partial<PaxosConfig> = {}): Promise<PaxosNodes> {
-    const nodes = new PaxosNodes(await addresses(3), config);
+  static async start(
+    ids: readonly number[] = [1, 2, 3],
+    config: Partial<PaxosConfig> = {},
+    engine: EngineName = "paxos",
+  ): Promise<PaxosNodes> {
+    const nodes = new PaxosNodes(await addresses(3), config, engine);
     await Promise.all(ids.map((id) => nodes.start(id)));
     return nodes;
   }
@@ -36,7 +43,7 @@ export class PaxosNodes {
   async start(myid: number, options: PaxosNodeOptions = {}): Promise<PaxosNode> {
     const journals = new Map([1, 2].map((group) => [group, new Journal()]));
     const config = { nodes: this.addresses, myid, timeout: TIMEOUT_MS, dataDir: this.#dataDir, ...this.#config };
-    const node = new PaxosNode(config, options);
+    const node = new PaxosNode(config, { engine: this.#engine, ...options });
     for (const [group, journal] of journals) node.setGroupId(group, (bytes) => journal.apply(bytes));
     this.journals.set(myid, journals);
     this.#nodes.set(myid, node);

@@ -3,11 +3,15 @@ import { startRsm } from "../../kvraft/index.js";
 import type { MakeLog } from "../../kvraft/index.js";
 import type { Replica } from "../../replica/index.js";
 import type { Runtime } from "../../runtime/index.js";
+import { engines } from "../../server/engines.js";
+import type { EngineName } from "../../server/engines.js";
 import { CallbackMachine } from "../../server/mypaxos/callback.js";
 import type { PaxosCallback, PaxosStateMachine } from "../../server/mypaxos/callback.js";
 import { GroupSender, type SenderOptions } from "../../server/mypaxos/sender.js";
 import { makeGroupService } from "../../server/mypaxos/service.js";
 import { ServiceCluster } from "../harness/service-cluster.js";
+
+export const ENGINES = Object.entries(engines).map(([name, engine]) => ({ name: name as EngineName, engine }));
 
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -47,13 +51,12 @@ export interface VirtualOptions {
   /** What the nodes run on their journals: by default the callback alone, without snapshots. */
   readonly user?: (journal: Journal) => PaxosCallback | PaxosStateMachine;
   readonly maxRaftState?: number;
-  readonly engine?: MakeLog;
   readonly maxSessions?: number;
 }
 
 /** One group on three nodes of the labs' network, in virtual time. Here nodes do not forward: clients find the leader. */
 export class VirtualGroup extends ServiceCluster<GroupNode> {
-  constructor(runtime: Runtime, options: VirtualOptions = {}) {
+  constructor(runtime: Runtime, engine: MakeLog, options: VirtualOptions = {}) {
     const { servers: size = 3, user = (journal) => (bytes) => journal.apply(bytes), maxRaftState = -1 } = options;
     super(runtime, size, (context) => {
       const journal = new Journal();
@@ -67,7 +70,7 @@ export class VirtualGroup extends ServiceCluster<GroupNode> {
         stateMachine: new CallbackMachine(1, user(journal), limits),
         config: { noopOnElection: true },
         onFailure: (error) => void failures.push(error),
-        ...(options.engine && { engine: options.engine }),
+        engine,
       });
       return { rsm, raft, journal, failures, service: makeGroupService(rsm, []), kill: () => rsm.kill() };
     });
