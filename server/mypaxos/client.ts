@@ -8,7 +8,7 @@ import { connectTo, RefusedError, resolveLimits, silentLogger } from "../transpo
 import type { Logger, TcpEnd, TransportLimits } from "../transport/index.js";
 import { ClientClosedError, NoAddressError } from "./errors.js";
 import { checkGroupId, groupName } from "./groups.js";
-import { GroupSender } from "./sender.js";
+import { GroupSender, sizeOf } from "./sender.js";
 import { Status } from "./service.js";
 import type { GroupReply, Member } from "./service.js";
 
@@ -26,9 +26,10 @@ export const DEFAULT_SEND_BUFFER_SIZE = 8;
 export const DEFAULT_FLUSH_INTERVAL_MS = 5;
 const MAX_FLUSH_INTERVAL_MS = 60_000;
 const DEFAULT_CLOSE_MS = 10_000;
-/** Of what a request takes beside the items, and of each item beside its bytes. */
+/** What is flushed at different times is put together up to so much. */
+const MAX_BATCH_BYTES = 64 << 10;
+/** Of what a request takes beside its items. */
 const REQUEST_BYTES = 256;
-const ITEM_BYTES = 5;
 
 /** One node: the ends to its groups share one connection. */
 interface Place {
@@ -100,7 +101,7 @@ export class PaxosClient implements AsyncDisposable {
     this.#runtime = runtime ?? realRuntime();
     this.#logger = logger ?? silentLogger;
     this.#limits = limits;
-    this.#maxBytes = resolveLimits(limits).maxClientFrameBytes;
+    this.#maxBytes = resolveLimits(limits).maxClientFrameBytes - REQUEST_BYTES;
     this.#flushIntervalMs = flushIntervalMs;
     this.setSendBufferSize(sendBufferSize);
     const { nodes, ...cluster } = resolveCluster({ ...settings, nodes: settings.nodes ?? [ANY_NODE] });
@@ -182,7 +183,7 @@ export class PaxosClient implements AsyncDisposable {
     if (this.#closing !== undefined) throw closedBefore();
     const refused = refusal(what, options);
     if (refused) throw refused;
-    const bytes = copies.reduce((sum, { length }) => sum + length + ITEM_BYTES, REQUEST_BYTES);
+    const bytes = sizeOf(copies);
     if (bytes > this.#maxBytes) {
       throw new EncodeError(
         `${what}: a batch of ${bytes} bytes, and ${this.#maxBytes} are allowed; submit less at a time`,
@@ -200,6 +201,7 @@ export class PaxosClient implements AsyncDisposable {
       runtime: this.#runtime,
       ends: () => [...this.#places.values()].map((place) => endOf(place, group)),
       bufferSize: this.#bufferSize,
+      maxBatchBytes: Math.min(MAX_BATCH_BYTES, this.#maxBytes),
       flushIntervalMs: this.#flushIntervalMs,
       onMembers: (members) => this.#learn(members),
       refusal: () => this.#refusal(),
@@ -240,7 +242,9 @@ export class PaxosClient implements AsyncDisposable {
     const idle = Promise.all(senders.map((sender) => sender.idle()));
     const { clock } = this.#runtime;
     const { signal, timeoutMs = DEFAULT_CLOSE_MS } = options;
+    let hasGivenUp = false;
     const giveUp = (): void => {
+      hasGivenUp = true;
       for (const sender of senders) sender.abort(closedDuring);
     };
     const timer = clock.setTimeout(giveUp, timeoutMs);
@@ -249,7 +253,7 @@ export class PaxosClient implements AsyncDisposable {
     await idle;
     clock.clearTimeout(timer);
     signal?.removeEventListener("abort", giveUp);
-    await Promise.all(senders.map((sender) => sender.endSession()));
+    if (!hasGivenUp) await Promise.all(senders.map((sender) => sender.endSession()));
     const ends = [...this.#places.values()].flatMap(({ end, groups }) => [
       ...Array.from(groups.values(), ({ tcp }) => tcp),
       end,

@@ -38,6 +38,8 @@ export interface SenderOptions {
   /** Ends to the group on each node, the one to ask first at the front. It may change between calls. */
   readonly ends: () => readonly ClientEnd[];
   readonly bufferSize: number;
+  /** A buffer is flushed when it holds so much, and what waits is sent together up to it; one call may be larger. */
+  readonly maxBatchBytes: number;
   readonly flushIntervalMs: number;
   /** Told of all nodes of the cluster. */
   readonly onMembers: (members: readonly Member[]) => void;
@@ -45,8 +47,13 @@ export interface SenderOptions {
   readonly refusal: () => Error | null;
 }
 
-/** A buffer is flushed when it holds so much, and batches that wait are sent together up to it; one call may be larger. */
-export const MAX_BATCH_BYTES = 64 << 10;
+/** Of what an item takes in a message beside its bytes. */
+const ITEM_BYTES = 5;
+
+/** What items take in a message. */
+export function sizeOf(items: readonly Uint8Array[]): number {
+  return items.reduce((sum, { length }) => sum + length + ITEM_BYTES, 0);
+}
 
 /** How long one node may keep a request before another is asked; doubled while that happens. */
 const PATIENCE_MS = 1000;
@@ -109,7 +116,7 @@ export class GroupSender {
   /** `isWhole`: the call is a batch by itself, and waits for no others. */
   add(items: readonly Uint8Array[], what: string, isWhole: boolean, options: CallOptions): Promise<unknown[]> {
     return new Promise((resolve, reject) => {
-      const bytes = items.reduce((sum, { length }) => sum + length, 0);
+      const bytes = sizeOf(items);
       const call: Call = {
         ...{ items, bytes, resolve, reject },
         ...{ release: undefined, batch: undefined, ended: false },
@@ -165,7 +172,7 @@ export class GroupSender {
   // ---- the buffer ---------------------------------------------------------------------------------------------------------
 
   #flushIfFull(): void {
-    if (this.#bufferedItems >= this.#bufferSize || this.#bufferedBytes >= MAX_BATCH_BYTES) this.flush();
+    if (this.#bufferedItems >= this.#bufferSize || this.#bufferedBytes >= this.#options.maxBatchBytes) this.flush();
   }
 
   #endEarly(call: Call, errorOf: (maybeApplied: boolean) => Error): void {
@@ -209,7 +216,7 @@ export class GroupSender {
     let bytes = 0;
     for (const call of this.#flushed) {
       bytes += call.bytes;
-      if (calls.length > 0 && bytes > MAX_BATCH_BYTES) break;
+      if (calls.length > 0 && bytes > this.#options.maxBatchBytes) break;
       this.#flushed.delete(call);
       call.batch = batch;
       calls.push(call);

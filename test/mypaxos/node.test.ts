@@ -295,6 +295,22 @@ describe("a client", () => {
     expect(await answer).toBe("1:abc");
   });
 
+  test("a batch is never larger than a message may be", async () => {
+    const limits = { maxClientFrameBytes: 10_000, maxFrameBytes: 20_000 };
+    const nodes = await addresses(1);
+    const config = { nodes, myid: 1, timeout: 50, enableDataPersistence: false };
+    await using _node = await startPaxosNode(config, { limits, groups: { 1: (bytes) => bytes.length } });
+    await using client = new PaxosClient({ nodes, limits, sendBufferSize: 1000 });
+    const [most, part] = [10_000 - 256 - 5, 3000];
+    const items = [part, part, part, part, most, 0, 0, part, part].map((length) => new Uint8Array(length));
+    expect(await Promise.all(items.map((item) => client.submit(item, 1)))).toEqual(items.map(({ length }) => length));
+    const empty = Array.from({ length: 5000 }, () => client.submit("", 1));
+    expect(new Set(await Promise.all(empty))).toEqual(new Set([0]));
+    await expect(client.submit(new Uint8Array(most + 1), 1)).rejects.toMatchObject({ code: "ENCODE" });
+    const many = Array.from({ length: 2000 }, () => "");
+    await expect(client.submitAll(many, 1)).rejects.toThrow(/a batch of 10000 bytes, and 9744 are allowed/);
+  });
+
   test("many items: all arrive, in order, whatever the size of the buffer", async () => {
     const nodes = await PaxosNodes.start();
     const client = nodes.client({ sendBufferSize: 50 });

@@ -90,7 +90,15 @@ export class VirtualGroup extends ServiceCluster<GroupNode> {
 export class Sender extends GroupSender {
   constructor(runtime: Runtime, options: Partial<SenderOptions> & Pick<SenderOptions, "ends">) {
     super({
-      ...{ group: 1, runtime, bufferSize: 8, flushIntervalMs: 5, onMembers: () => {}, refusal: () => null },
+      ...{
+        group: 1,
+        runtime,
+        bufferSize: 8,
+        maxBatchBytes: 64 << 10,
+        flushIntervalMs: 5,
+        onMembers: () => {},
+        refusal: () => null,
+      },
       ...options,
     });
   }
