@@ -28,6 +28,7 @@ describe.each(ENGINES)("the send buffer, over $name", ({ engine }) => {
   test("is sent when it holds so many items, when the oldest has waited so long, and by flush", () =>
     forSeeds(1, async (runtime) => {
       const group = new VirtualGroup(runtime, engine);
+      await group.leader();
       const { sender, tap } = tapped(group, 3);
       const first = ["a", "b", "c", "d"].map((item) => sender.submit(item));
       expect(await Promise.all(first.slice(0, 3))).toEqual(["1:a", "2:b", "3:c"]);
