@@ -118,8 +118,13 @@ export class GroupSender {
     return new Promise((resolve, reject) => {
       const bytes = sizeOf(items);
       const call: Call = {
-        ...{ items, bytes, resolve, reject },
-        ...{ release: undefined, batch: undefined, ended: false },
+        items,
+        bytes,
+        resolve,
+        reject,
+        release: undefined,
+        batch: undefined,
+        ended: false,
       };
       call.release = watchLimits(this.#clock, what, options, (error) => this.#endEarly(call, error));
       this.#buffer.add(call);
