@@ -93,6 +93,7 @@ const FOLDERS = [
   "labrpc",
   "replica",
   "raft",
+  "paxos",
   "kvraft",
   "sim",
   "server/storage",

@@ -1,0 +1,31 @@
+import { InvalidArgumentError } from "../runtime/index.js";
+import type { Random } from "../runtime/index.js";
+import type { Register } from "./messages.js";
+
+export function checkKey(key: string): void {
+  if (typeof key !== "string" || !(key as string & { isWellFormed(): boolean }).isWellFormed()) {
+    throw new InvalidArgumentError("a key must be a string, without half a surrogate pair");
+  }
+}
+
+/** Versions count from 0, so that the store can choose the next one, and `-1` can stand for none. */
+export function checkVersion(name: string, version: number): void {
+  if (!Number.isSafeInteger(version) || version < 0) {
+    throw new InvalidArgumentError(`${name} must be a whole number from 0 to 2^53 - 1, not ${String(version)}`);
+  }
+}
+
+export function checkRegister({ key, version }: Register): void {
+  checkKey(key);
+  checkVersion("version", version);
+}
+
+/** Chance keeps the ids of two proposers apart that were never told of each other. */
+export function drawProposerId(random: Random): number {
+  return random.int(1, 2 ** 48);
+}
+
+export function checkProposerId(id: number): number {
+  if (Number.isSafeInteger(id) && id > 0) return id;
+  throw new InvalidArgumentError(`a proposer's id must be a whole number from 1 on, not ${String(id)}`);
+}
