@@ -33,7 +33,7 @@ export async function look(
   const votes = sightings.filter((sighting) => sighting.version === highest);
   const ballot = highestBallot(votes.map(({ votedBallot }) => votedBallot));
   const last = votes.filter(({ votedBallot }) => compareBallots(votedBallot, ballot) === 0);
-  const vote = votes.find(({ isChosen }) => isChosen) ?? last[0];
+  const vote = (votes.find(({ isChosen }) => isChosen) ?? last[0]) as Sighting;
   const hasVote = vote.votedBallot.proposerId > 0;
   return {
     version: highest,

@@ -36,7 +36,10 @@ export interface PaxosKV {
   set(key: string, version: number, value: unknown, options?: CallOptions): Promise<Outcome>;
   /** Null where the version has no value. Linearizable; an attempt that another store left half-done is finished. */
   get(key: string, version: number, options?: CallOptions): Promise<Versioned | null>;
-  /** Writes the version after the latest one, 0 where there is none, and returns which: two puts never get the same. */
+  /**
+   * Writes the version after the latest one, 0 where there is none, and returns which. It is higher than every version
+   * that had a value when the call began, and two puts never get the same.
+   */
   put(key: string, value: unknown, options?: CallOptions): Promise<number>;
   /** The highest version that has a value; null where none has. Linearizable. */
   latest(key: string, options?: CallOptions): Promise<Versioned | null>;
