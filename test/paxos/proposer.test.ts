@@ -5,7 +5,7 @@ import { METHODS } from "../../paxos/messages.js";
 import { Proposer, startAcceptor } from "../../paxos/index.js";
 import { Persister } from "../../replica/index.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
-import { AcceptorCluster } from "./cluster.js";
+import { AcceptorCluster } from "./registers-cluster.js";
 
 const register = { key: "i", version: 0 };
 
@@ -75,7 +75,7 @@ describe("a proposer", () => {
     }
   });
 
-  test("a read finishes what a writer left half-done, and tells the writer that it is its own", () =>
+  test("a read finishes what a writer left half-done", () =>
     inWorld(async (runtime, cluster) => {
       const ends = cluster.ends();
       const writer = new Proposer({ register, acceptors: ends, runtime, ballot: { proposerId: 4 } });
@@ -83,7 +83,12 @@ describe("a proposer", () => {
       await writer.phase2("mine", [ends[0] as ClientEnd]);
       cluster.stop(2);
       expect(await proposerOf(runtime, cluster, 5).runPaxos()).toEqual({ value: "mine", ours: false });
+      // It is chosen now: the others can do without the one acceptor that had it.
+      cluster.start(2);
+      cluster.stop(0);
       expect(await proposerOf(runtime, cluster, 6).runPaxos("mine")).toEqual({ value: "mine", ours: false });
+      cluster.start(0);
+      expect(await writer.runPaxos("mine")).toEqual({ value: "mine", ours: false });
     }));
 
   test("a read of an unset register asks for no votes and no promises, and creates nothing", () =>

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { ClientEnd } from "../../labrpc/index.js";
 import { Acceptor, compareBallots, NO_BALLOT, Proposer, type Ballot, type Register } from "../../paxos/index.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
-import { AcceptorCluster } from "./cluster.js";
+import { AcceptorCluster } from "./registers-cluster.js";
 
 interface Stage {
   readonly runtime: SimRuntime;

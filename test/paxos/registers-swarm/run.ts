@@ -5,7 +5,7 @@ import { forkRandom, type Random, type Runtime } from "../../../runtime/index.js
 import { openStorage } from "../../../server/storage/index.js";
 import { SimDisk } from "../../../sim/disk/index.js";
 import { simulate, type SimRuntime } from "../../../sim/index.js";
-import { LinkNetwork, type LinkConditions } from "../../../sim/net/index.js";
+import { LinkNetwork, type LinkConditions, type NetMessage } from "../../../sim/net/index.js";
 import { chance, pick } from "../../../sim/swarm/chance.js";
 import { Oracle, Violation } from "./oracle.js";
 
@@ -58,7 +58,11 @@ class RegisterWorld {
       this.#violation ??= violation;
       throw violation;
     });
-    const observer = { sent: (message: Parameters<Oracle["sent"]>[0]) => void this.#oracle.sent(message) };
+    const observer = {
+      sent: (message: NetMessage): undefined => {
+        this.#oracle.sent(message);
+      },
+    };
     this.#network = new LinkNetwork(runtime, { conditions: drawConditions(random), observer });
     const latencyMs = [0, pick(random, [0, 0, 1, 5, 20])] as const;
     this.#disks = Array.from({ length: this.#size }, () => new SimDisk(runtime, { latencyMs, blockBytes: 64 }));

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { noCounts, runRegisters, type Counts } from "./swarm/run.js";
+import { noCounts, runRegisters, type Counts } from "./registers-swarm/run.js";
 
 /** PAXOS_SEEDS=10000 runs as many; PAXOS_SEED=17 replays one. */
 const SEEDS = Number(process.env["PAXOS_SEEDS"] ?? 400);
@@ -14,7 +14,7 @@ test("single-decree Paxos, seed after seed: one value is chosen for a register, 
     try {
       await runRegisters(seed, counts);
     } catch (error) {
-      const replay = `PAXOS_SEED=${seed} npx vitest run test/paxos/swarm.test.ts`;
+      const replay = `PAXOS_SEED=${seed} npx vitest run test/paxos/registers-swarm.test.ts`;
       if (error instanceof Error) error.message += `\n(seed ${seed}; replay with ${replay})`;
       throw error;
     }
