@@ -1,8 +1,9 @@
 import { InvalidArgumentError } from "../runtime/index.js";
 import type { Clock } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
+import type { Ballot } from "./ballot.js";
 import { QuorumFailedError, TrimmedError } from "./errors.js";
-import type { Trimmed } from "./messages.js";
+import { nameOf, type Register, type Trimmed } from "./messages.js";
 
 /** An acceptor that has not answered for so long is taken for dead, for this request. */
 const PATIENCE_MS = 1000;
@@ -86,6 +87,24 @@ export class Acceptors {
       throw new QuorumFailedError(errors, this.ends.length, maybeApplied);
     }
     return replies as Reply[];
+  }
+
+  /** Asks for something about a register until a quorum agrees, or cannot any more. */
+  async askToAgree<Reply>(
+    method: string,
+    args: Register & { readonly ballot: Ballot },
+    agrees: (reply: Reply) => boolean,
+    maybeApplied: boolean,
+    ends?: readonly ClientEnd[],
+  ): Promise<Reply[]> {
+    const { quorum } = this;
+    const isDecided = (replies: readonly (Reply | Trimmed)[], left: number): boolean => {
+      const agreed = replies.filter((reply) => !isTrimmed(reply) && agrees(reply)).length;
+      // Where they refuse, a quorum knows every ballot that has got a quorum: so the next try is not too low again.
+      return agreed >= quorum || (agreed + left < quorum && replies.length >= quorum) || replies.some(isTrimmed);
+    };
+    const answers = await this.ask(method, args, isDecided, ends);
+    return this.untrimmed<Reply>(nameOf(args), answers, maybeApplied);
   }
 
   /** Says something to all; it may get lost. */

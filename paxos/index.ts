@@ -13,5 +13,6 @@ export { compareBallots, NO_BALLOT, type Ballot } from "./ballot.js";
 export { AcceptorFailedError, QuorumFailedError, TrimmedError } from "./errors.js";
 export type { Proposal, Register } from "./messages.js";
 export { makePaxosKV, type PaxosKV, type PaxosKVOptions, type Versioned } from "./paxos-kv.js";
-export { Proposer, type Outcome, type Phase, type Phase1, type ProposerOptions } from "./proposer.js";
+export { Proposer, type Outcome, type Phase, type Phase1 } from "./proposer.js";
+export type { ProposerOptions } from "./settings.js";
 export { startAcceptor, type AcceptorOptions, type AcceptorServer } from "./service.js";

@@ -1,24 +1,13 @@
-import { assert, encode, forkRandom, InvalidArgumentError } from "../runtime/index.js";
+import { assert, decode, encode, forkRandom, InvalidArgumentError } from "../runtime/index.js";
 import type { CallOptions, Random, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import type { AcceptorState } from "./acceptor.js";
-import { Acceptors, isTrimmed } from "./acceptors.js";
+import { Acceptors } from "./acceptors.js";
 import { compareBallots, highestBallot, type Ballot } from "./ballot.js";
 import { look } from "./look.js";
-import { METHODS, nameOf, type Proposal, type Register, type Trimmed } from "./messages.js";
-import { checkProposerId, checkRegister, drawProposerId } from "./settings.js";
+import { METHODS, nameOf, type Proposal, type Register } from "./messages.js";
+import { checkProposerId, checkRegister, drawProposerId, type ProposerOptions } from "./settings.js";
 import { Backoff, withinLimits } from "./waiting.js";
-
-export interface ProposerOptions {
-  readonly register: Register;
-  /** All acceptors of the system. */
-  readonly acceptors: readonly ClientEnd[];
-  readonly runtime: Runtime;
-  /** Its first ballot. Default: n = 0, and a `proposerId` from 1 to 2^48 by chance. */
-  readonly ballot?: Partial<Ballot>;
-  /** Default: a majority of the acceptors. */
-  readonly quorum?: number;
-}
 
 /** `ok`: a quorum went along. `highest`: the highest ballot that an acceptor knew before; a next try must be higher. */
 export interface Phase {
@@ -51,8 +40,8 @@ export class Proposer {
   readonly #runtime: Runtime;
   readonly #random: Random;
   #ballot: Ballot;
-  /** A quorum has promised this ballot; the proposal is the only one to make under it, null while it is free. */
-  #promised: { readonly ballot: Ballot; proposal: Proposal | null } | null = null;
+  /** A quorum has promised this ballot. `value`, encoded, is the only one to propose under it; null while it is free. */
+  #promised: { readonly ballot: Ballot; value: Uint8Array | null; author: Ballot | null } | null = null;
   #hasProposed = false;
   #isBusy = false;
 
@@ -88,13 +77,19 @@ export class Proposer {
   async phase1(ends?: readonly ClientEnd[]): Promise<Phase1> {
     const ballot = this.#ballot;
     const isPromise = ({ lastBallot }: AcceptorState): boolean => compareBallots(ballot, lastBallot) > 0;
-    const replies = await this.#ask<AcceptorState>(METHODS.prepare, { ballot }, isPromise, ends);
+    const replies = await this.#acceptors.askToAgree(
+      METHODS.prepare,
+      { ...this.register, ballot },
+      isPromise,
+      this.#hasProposed,
+      ends,
+    );
     const promises = replies.filter(isPromise);
     const highest = highestBallot(replies.map(({ lastBallot }) => lastBallot));
     if (promises.length < this.#acceptors.quorum) return { ok: false, highest, found: null };
     const last = promises.reduce((a, b) => (compareBallots(b.votedBallot, a.votedBallot) > 0 ? b : a));
     const found = last.votedBallot.proposerId === 0 ? null : { value: last.votedValue, author: last.author };
-    this.#promised = { ballot, proposal: found };
+    this.#promised = { ballot, value: found && encode(found.value), author: found && found.author };
     return { ok: true, highest, found };
   }
 
@@ -103,16 +98,19 @@ export class Proposer {
    * @throws InvalidArgumentError where no quorum has promised this ballot to this proposer, or the ballot is for another
    * value: one that phase 1 found, or that was proposed under it before. A ballot is used again only to finish its value.
    */
-  async phase2(value: unknown, ends?: readonly ClientEnd[], author?: Ballot): Promise<Phase> {
+  async phase2(value: unknown, ends?: readonly ClientEnd[], author = this.#ballot): Promise<Phase> {
     const promised = this.#promised;
     const ballot = this.#ballot;
     if (promised?.ballot !== ballot) throw new InvalidArgumentError("phase 2 needs a phase 1 that reached a quorum");
-    const proposal = (promised.proposal ??= { value, author: author ?? ballot });
-    if (!Object.is(proposal.value, value)) {
+    const bytes = encode(value, "value");
+    promised.value ??= bytes;
+    promised.author ??= author;
+    if (Buffer.compare(promised.value, bytes) !== 0) {
       throw new InvalidArgumentError("this ballot is for another value: propose what phase 1 found, or outbid it");
     }
     const isVote = ({ lastBallot }: Known): boolean => compareBallots(ballot, lastBallot) >= 0;
-    const replies = await this.#ask<Known>(METHODS.accept, { ballot, ...proposal }, isVote, ends);
+    const request = { ...this.register, ballot, value, author: promised.author };
+    const replies = await this.#acceptors.askToAgree(METHODS.accept, request, isVote, this.#hasProposed, ends);
     const ok = replies.filter(isVote).length >= this.#acceptors.quorum;
     return { ok, highest: highestBallot(replies.map(({ lastBallot }) => lastBallot)) };
   }
@@ -132,14 +130,15 @@ export class Proposer {
 
   /** `runPaxos` for a proposal: with an author, on behalf of somebody who got a vote for it. */
   async finish(own: Own | null, options: CallOptions = {}): Promise<Outcome | null> {
-    if (own !== null) encode(own.value, "value");
+    // A copy: what its caller does to the value meanwhile does not change what is proposed.
+    const copy = own && { value: decode(encode(own.value, "value")), author: own.author };
     if (this.#isBusy) throw new InvalidArgumentError("a proposer carries on one call at a time: make one for each");
     this.#hasProposed = false;
     const what = `${own === null ? "reading" : "writing"} ${nameOf(this.register)}`;
     const maybeApplied = (): boolean => this.#hasProposed;
     return withinLimits(this.#runtime.clock, what, options, maybeApplied, (signal) => {
       this.#isBusy = true;
-      return this.#run(own, signal).finally(() => (this.#isBusy = false));
+      return this.#run(copy, signal).finally(() => (this.#isBusy = false));
     });
   }
 
@@ -174,23 +173,6 @@ export class Proposer {
       }
       this.outbid(votes.highest);
     }
-  }
-
-  /** Asks until a quorum agrees, or cannot any more. */
-  async #ask<Reply extends Known>(
-    method: string,
-    args: object,
-    agrees: (reply: Reply) => boolean,
-    ends?: readonly ClientEnd[],
-  ): Promise<Reply[]> {
-    const { quorum } = this.#acceptors;
-    const isDecided = (replies: readonly (Reply | Trimmed)[], left: number): boolean => {
-      const agreed = replies.filter((reply) => !isTrimmed(reply) && agrees(reply)).length;
-      // Refused: a quorum knows every ballot that has got a quorum, so that the next try is not too low again.
-      return agreed >= quorum || (agreed + left < quorum && replies.length >= quorum) || replies.some(isTrimmed);
-    };
-    const answers = await this.#acceptors.ask(method, { ...this.register, ...args }, isDecided, ends);
-    return this.#acceptors.untrimmed<Reply>(nameOf(this.register), answers, this.#hasProposed);
   }
 }
 

@@ -1,6 +1,19 @@
 import { InvalidArgumentError } from "../runtime/index.js";
-import type { Random } from "../runtime/index.js";
+import type { Random, Runtime } from "../runtime/index.js";
+import type { ClientEnd } from "../labrpc/index.js";
+import type { Ballot } from "./ballot.js";
 import type { Register } from "./messages.js";
+
+export interface ProposerOptions {
+  readonly register: Register;
+  /** All acceptors of the system. */
+  readonly acceptors: readonly ClientEnd[];
+  readonly runtime: Runtime;
+  /** Its first ballot. Default: n = 0, and a `proposerId` from 1 to 2^48 by chance. */
+  readonly ballot?: Partial<Ballot>;
+  /** Default: a majority of the acceptors. */
+  readonly quorum?: number;
+}
 
 export function checkKey(key: string): void {
   if (typeof key !== "string" || !(key as string & { isWellFormed(): boolean }).isWellFormed()) {

@@ -72,7 +72,11 @@ export const registerMutants: readonly Mutant[] = [
     row: "adopt",
     mistake: "a writer proposes its own value, whatever phase 1 found",
     edits: [
-      [PROPOSER, "this.#promised = { ballot, proposal: found };", "this.#promised = { ballot, proposal: null };"],
+      [
+        PROPOSER,
+        "this.#promised = { ballot, value: found && encode(found.value), author: found && found.author };",
+        "this.#promised = { ballot, value: null, author: null };",
+      ],
       [PROPOSER, "= promises.found ?? (own as Own)", "= own ?? (promises.found as Own)"],
     ],
     scripts: tutorial,

@@ -139,6 +139,23 @@ describe("a proposer", () => {
       expect(cluster.calls).toBe(calls);
     }));
 
+  test("what its caller does to a value meanwhile does not change what is proposed", () =>
+    inWorld(async (runtime, cluster) => {
+      const value = { text: "as it was" };
+      cluster.network.reliable(false);
+      const write = proposerOf(runtime, cluster, 1).runPaxos(value);
+      value.text = "changed";
+      expect(await write).toEqual({ value: { text: "as it was" }, ours: true });
+
+      const steps = new Proposer({ register: { key: "i", version: 1 }, acceptors: cluster.ends(), runtime });
+      cluster.network.reliable(true);
+      await steps.phase1();
+      await steps.phase2(value);
+      value.text = "changed again";
+      await expect(steps.phase2(value)).rejects.toThrow("this ballot is for another value");
+      expect(await steps.phase2({ text: "changed" })).toMatchObject({ ok: true });
+    }));
+
   test("carries on one call at a time", () =>
     inWorld(async (runtime, cluster) => {
       const proposer = proposerOf(runtime, cluster, 1);
