@@ -1,4 +1,4 @@
-import { decode, encode } from "../runtime/index.js";
+import { assert, decode, encode } from "../runtime/index.js";
 import type { AcceptorState } from "./acceptor.js";
 import type { Ballot } from "./ballot.js";
 import type { Register } from "./messages.js";
@@ -16,27 +16,44 @@ export interface StoredKey {
   readonly registers: readonly (readonly [version: number, state: AcceptorState])[];
 }
 
-// In the file: tuples, the first of which begin with one of these.
+// In the file: tuples that begin with one of these. A value is bytes of its own, so that it may be as deep as in a message.
 const PROMISE = 0;
 const VOTE = 1;
 const TRIM = 2;
-type StoredRecord = [kind: number, string, number, number, number, value: unknown, authorN: number, authorId: number];
+const LENGTHS = [5, 8, 3];
+type StoredRegister = [version: number, number, number, number, number, value: Uint8Array, number, number];
+type StoredRecord = [
+  kind: number,
+  string,
+  number,
+  number,
+  number,
+  value: Uint8Array,
+  authorN: number,
+  authorId: number,
+];
 
 export function encodeRecord(record: JournalRecord): Uint8Array {
   const { kind, key } = record;
   if (kind === "trim") return encode([TRIM, key, record.below]);
   const { version, ballot } = record;
   const head = [kind === "promise" ? PROMISE : VOTE, key, version, ballot.n, ballot.proposerId];
-  return encode(kind === "promise" ? head : [...head, record.value, record.author.n, record.author.proposerId]);
+  return encode(kind === "promise" ? head : [...head, encode(record.value), record.author.n, record.author.proposerId]);
 }
 
-/** Of bytes that `encodeRecord` wrote: storage has checked that they are whole. */
+/**
+ * Of bytes that `encodeRecord` wrote; storage has checked that they are whole.
+ * @throws InvariantError where the storage is somebody else's.
+ */
 export function decodeRecord(bytes: Uint8Array): JournalRecord {
-  const [kind, key, version, n, proposerId, value, authorN, authorId] = decode(bytes) as StoredRecord;
+  const tuple = decode(bytes);
+  const isOurs = Array.isArray(tuple) && LENGTHS[tuple[0] as number] === tuple.length && typeof tuple[1] === "string";
+  assert(isOurs, "this storage holds no acceptor's journal; give each acceptor a storage of its own");
+  const [kind, key, version, n, proposerId, value, authorN, authorId] = tuple as StoredRecord;
   if (kind === TRIM) return { kind: "trim", key, below: version };
   const at = { key, version, ballot: ballotOf(n, proposerId) };
   if (kind === PROMISE) return { kind: "promise", ...at };
-  return { kind: "vote", ...at, value, author: ballotOf(authorN, authorId) };
+  return { kind: "vote", ...at, value: decode(value), author: ballotOf(authorN, authorId) };
 }
 
 export function encodeSnapshot(keys: readonly StoredKey[]): Uint8Array {
@@ -45,7 +62,7 @@ export function encodeSnapshot(keys: readonly StoredKey[]): Uint8Array {
       key,
       trimmedBelow,
       registers.map(([version, { lastBallot, votedBallot, votedValue, author }]) => [
-        ...[version, lastBallot.n, lastBallot.proposerId, votedBallot.n, votedBallot.proposerId, votedValue],
+        ...[version, lastBallot.n, lastBallot.proposerId, votedBallot.n, votedBallot.proposerId, encode(votedValue)],
         ...[author.n, author.proposerId],
       ]),
     ]),
@@ -53,17 +70,17 @@ export function encodeSnapshot(keys: readonly StoredKey[]): Uint8Array {
 }
 
 export function decodeSnapshot(bytes: Uint8Array): StoredKey[] {
-  const keys = decode(bytes) as [string, number, [number, number, number, number, number, unknown, number, number][]][];
+  const keys = decode(bytes) as [string, number, StoredRegister[]][];
   return keys.map(([key, trimmedBelow, registers]) => ({
     key,
     trimmedBelow,
-    registers: registers.map(([version, n, id, votedN, votedId, votedValue, authorN, authorId]) => {
+    registers: registers.map(([version, n, id, votedN, votedId, value, authorN, authorId]) => {
       const [lastBallot, votedBallot, author] = [
         ballotOf(n, id),
         ballotOf(votedN, votedId),
         ballotOf(authorN, authorId),
       ];
-      return [version, { lastBallot, votedBallot, votedValue, author }] as const;
+      return [version, { lastBallot, votedBallot, votedValue: decode(value), author }] as const;
     }),
   }));
 }

@@ -1,4 +1,4 @@
-import { encode, forkRandom, InvalidArgumentError } from "../runtime/index.js";
+import { forkRandom, InvalidArgumentError } from "../runtime/index.js";
 import type { CallOptions, Random, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { Acceptors } from "./acceptors.js";
@@ -6,7 +6,15 @@ import { TrimmedError } from "./errors.js";
 import { look, type Look } from "./look.js";
 import { METHODS, type VersionsReply } from "./messages.js";
 import { Proposer, type Outcome } from "./proposer.js";
-import { checkKey, checkProposerId, checkRegister, checkVersion, drawProposerId } from "./settings.js";
+import {
+  checkKey,
+  checkProposerId,
+  checkRegister,
+  checkVersion,
+  copyOf,
+  drawProposerId,
+  encodeValue,
+} from "./settings.js";
 import { Backoff, withinLimits } from "./waiting.js";
 
 export interface PaxosKVOptions {
@@ -76,7 +84,7 @@ class Store implements PaxosKV {
   }
 
   async set(key: string, version: number, value: unknown, options: CallOptions = {}): Promise<Outcome> {
-    checkValue(value);
+    encodeValue(value);
     return this.#proposer(key, version).runPaxos(value, options);
   }
 
@@ -87,7 +95,7 @@ class Store implements PaxosKV {
 
   async put(key: string, value: unknown, options: CallOptions = {}): Promise<number> {
     checkKey(key);
-    checkValue(value);
+    const copy = copyOf(value);
     let proposer: Proposer | null = null;
     const maybeApplied = (): boolean => proposer?.hasProposed ?? false;
     return withinLimits(
@@ -102,7 +110,7 @@ class Store implements PaxosKV {
           if (top.proposal !== null && (await this.#settle(key, top, signal)) === null) continue;
           const version = top.version + 1;
           proposer = this.#proposer(key, version);
-          const { ours } = await proposer.runPaxos(value, { signal });
+          const { ours } = await proposer.runPaxos(copy, { signal });
           if (ours) return version;
           proposer = null;
         }
@@ -226,8 +234,3 @@ function orTrimmed(outcome: Promise<Outcome | null>): Promise<Outcome | null> {
 }
 
 const NEVER = (): boolean => false;
-
-function checkValue(value: unknown): void {
-  if (value === undefined) throw new InvalidArgumentError("a value cannot be undefined; null is one");
-  encode(value, "value");
-}

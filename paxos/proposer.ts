@@ -1,4 +1,4 @@
-import { assert, decode, encode, forkRandom, InvalidArgumentError } from "../runtime/index.js";
+import { assert, forkRandom, InvalidArgumentError } from "../runtime/index.js";
 import type { CallOptions, Random, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import type { AcceptorState } from "./acceptor.js";
@@ -6,7 +6,14 @@ import { Acceptors } from "./acceptors.js";
 import { compareBallots, highestBallot, type Ballot } from "./ballot.js";
 import { look } from "./look.js";
 import { METHODS, nameOf, type Proposal, type Register } from "./messages.js";
-import { checkProposerId, checkRegister, drawProposerId, type ProposerOptions } from "./settings.js";
+import {
+  checkProposerId,
+  checkRegister,
+  copyOf,
+  drawProposerId,
+  encodeValue,
+  type ProposerOptions,
+} from "./settings.js";
 import { Backoff, withinLimits } from "./waiting.js";
 
 /** `ok`: a quorum went along. `highest`: the highest ballot that an acceptor knew before; a next try must be higher. */
@@ -89,7 +96,7 @@ export class Proposer {
     if (promises.length < this.#acceptors.quorum) return { ok: false, highest, found: null };
     const last = promises.reduce((a, b) => (compareBallots(b.votedBallot, a.votedBallot) > 0 ? b : a));
     const found = last.votedBallot.proposerId === 0 ? null : { value: last.votedValue, author: last.author };
-    this.#promised = { ballot, value: found && encode(found.value), author: found && found.author };
+    this.#promised = { ballot, value: found && encodeValue(found.value), author: found && found.author };
     return { ok: true, highest, found };
   }
 
@@ -102,7 +109,7 @@ export class Proposer {
     const promised = this.#promised;
     const ballot = this.#ballot;
     if (promised?.ballot !== ballot) throw new InvalidArgumentError("phase 2 needs a phase 1 that reached a quorum");
-    const bytes = encode(value, "value");
+    const bytes = encodeValue(value);
     promised.value ??= bytes;
     promised.author ??= author;
     if (Buffer.compare(promised.value, bytes) !== 0) {
@@ -131,7 +138,7 @@ export class Proposer {
   /** `runPaxos` for a proposal: with an author, on behalf of somebody who got a vote for it. */
   async finish(own: Own | null, options: CallOptions = {}): Promise<Outcome | null> {
     // A copy: what its caller does to the value meanwhile does not change what is proposed.
-    const copy = own && { value: decode(encode(own.value, "value")), author: own.author };
+    const copy = own && { value: copyOf(own.value), author: own.author };
     if (this.#isBusy) throw new InvalidArgumentError("a proposer carries on one call at a time: make one for each");
     this.#hasProposed = false;
     const what = `${own === null ? "reading" : "writing"} ${nameOf(this.register)}`;

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from "../runtime/index.js";
+import { decode, encode, InvalidArgumentError } from "../runtime/index.js";
 import type { Random, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import type { Ballot } from "./ballot.js";
@@ -31,6 +31,19 @@ export function checkVersion(name: string, version: number): void {
 export function checkRegister({ key, version }: Register): void {
   checkKey(key);
   checkVersion("version", version);
+}
+
+/**
+ * A value as it travels: within a message, which takes one level of what `encode` can carry.
+ * @throws InvalidArgumentError for undefined, EncodeError for what cannot be carried.
+ */
+export function encodeValue(value: unknown): Uint8Array {
+  if (value === undefined) throw new InvalidArgumentError("a value cannot be undefined; null is one");
+  return encode({ value }, "arguments");
+}
+
+export function copyOf(value: unknown): unknown {
+  return (decode(encodeValue(value)) as { value: unknown }).value;
 }
 
 /** Chance keeps the ids of two proposers apart that were never told of each other. */

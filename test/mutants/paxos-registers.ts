@@ -74,7 +74,7 @@ export const registerMutants: readonly Mutant[] = [
     edits: [
       [
         PROPOSER,
-        "this.#promised = { ballot, value: found && encode(found.value), author: found && found.author };",
+        "this.#promised = { ballot, value: found && encodeValue(found.value), author: found && found.author };",
         "this.#promised = { ballot, value: null, author: null };",
       ],
       [PROPOSER, "= promises.found ?? (own as Own)", "= own ?? (promises.found as Own)"],

@@ -61,6 +61,18 @@ describe("PaxosKV", () => {
       expect(await other.versions("k")).toEqual([...values.keys()]);
     }));
 
+  test("values may be as deep as a message can carry, also over a snapshot, and no deeper", () =>
+    simulate({ seed: 1, limitMs: 60_000 }, async (runtime) => {
+      const cluster = new AcceptorCluster(runtime, 3, 1);
+      const kv = makePaxosKV(cluster.ends(), { runtime });
+      const nested = (levels: number): unknown => (levels === 0 ? "core" : [nested(levels - 1)]);
+      expect(await kv.set("k", 0, nested(99))).toEqual({ value: nested(99), ours: true });
+      await expect(kv.set("k", 1, nested(100))).rejects.toMatchObject({ code: "ENCODE" });
+      await expect(kv.put("k", nested(100))).rejects.toMatchObject({ code: "ENCODE" });
+      for (const i of [0, 1, 2]) cluster.start(i);
+      expect(await kv.latest("k")).toEqual({ version: 0, value: nested(99) });
+    }));
+
   test("put goes on after the latest version, and two puts never get the same", () =>
     inShop(async ({ kv, other, cluster, runtime }) => {
       expect(await kv.put("k", "a")).toBe(0);

@@ -4,10 +4,12 @@ import { makeService, Server, type ClientEnd } from "../../labrpc/index.js";
 import { METHODS } from "../../paxos/messages.js";
 import { Proposer, startAcceptor } from "../../paxos/index.js";
 import { Persister } from "../../replica/index.js";
+import { encode } from "../../runtime/index.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
 import { AcceptorCluster } from "./registers-cluster.js";
 
 const register = { key: "i", version: 0 };
+const NO_CHANGE = { type: "persist", write: 1, hardState: null, snapshot: null, discardLog: false } as const;
 
 function inWorld(story: (runtime: SimRuntime, cluster: AcceptorCluster) => Promise<void>, seed = 1): Promise<void> {
   return simulate({ seed, limitMs: 600_000 }, (runtime) => story(runtime, new AcceptorCluster(runtime)));
@@ -300,6 +302,14 @@ describe("an acceptor in the network", () => {
         expect(journalBytes).toBeLessThan(Math.max(snapshotFrom, 2 * snapshotBytes) + 100);
       });
     }
+  });
+
+  test("does not start on the storage of a Raft server", () => {
+    const storage = new Persister();
+    const entries = [{ term: 1, type: 0, data: encode(["put", "k", "v"]) }] as const;
+    storage.write({ ...NO_CHANGE, firstIndex: 1, entries }, () => {});
+    expect(() => startAcceptor({ storage })).toThrow("holds no acceptor's journal");
+    expect(() => startAcceptor({ storage: new Persister(), snapshotFrom: 0 })).toThrow("from 1 on, not 0");
   });
 
   test("answers nothing before it is durable, and nothing any more after a failed write", () =>
