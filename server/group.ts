@@ -202,6 +202,7 @@ export class Group {
       kind: this.kv === null ? "custom" : "kv",
       failure: this.failure?.message ?? null,
       role: raft.role,
+      isSettled: raft.isSettled,
       term: raft.term,
       leader: raft.killed ? null : this.#idOf(raft.leader),
       votedFor: this.#idOf(raft.votedFor),

@@ -8,6 +8,8 @@ export interface GroupStatus {
   /** Null while the group works; otherwise why it stopped. */
   readonly failure: string | null;
   readonly role: Role;
+  /** It leads, and has committed all that earlier leaders may have. */
+  readonly isSettled: boolean;
   readonly term: number;
   readonly leader: number | null;
   readonly votedFor: number | null;
