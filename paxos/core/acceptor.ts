@@ -79,7 +79,8 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
     seq,
     readContext: isAccepted ? message.readContext : 0,
     first,
-    count: entries.length,
+    // The asker may lead again by now, in the very ballot that is told here: only votes that were given may look so.
+    count: isAccepted ? entries.length : 0,
     commitIndex: state.commitIndex,
   });
 }

@@ -33,15 +33,20 @@ export function askForChosen(state: PaxosState): void {
   if (state.learnSeq !== 0 && now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
   state.learnSeq = state.nextSeq();
   state.learnSentAt = now;
-  const { index: snapshotIndex = 0, received: offset = 0 } = state.incomingSnapshot ?? {};
+  const incoming = state.incomingSnapshot?.from === learnFrom ? state.incomingSnapshot : null;
+  const { index: snapshotIndex = 0, received: offset = 0 } = incoming ?? {};
   const from = state.commitIndex + 1;
   state.send(learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
 }
 
-/** Another server may know more; asked at heartbeat pace. */
+/**
+ * Another server may know more; asked at heartbeat pace. Who is amid a snapshot gets a second chance, for with another
+ * server it begins anew.
+ */
 function askElsewhere(state: PaxosState): void {
   state.learnSeq = 0;
   state.learnFailures++;
+  if (state.incomingSnapshot?.from === state.learnFrom && state.learnFailures % 2 === 1) return;
   const { others } = state.configuration;
   const at = others.indexOf(state.learnFrom as number);
   state.learnFrom = others[(at + 1) % others.length] as number;
@@ -83,7 +88,7 @@ export function handleLearnReply(state: PaxosState, from: number, message: Learn
   state.learnSeq = 0;
   const before = state.commitIndex;
   if (message.snapshot !== null) {
-    if (!receiveChunk(state, message.snapshot)) return askElsewhere(state);
+    if (!receiveChunk(state, from, message.snapshot)) return askElsewhere(state);
   } else {
     takeChosen(state, message.chosen);
     if (state.commitIndex === before) return askElsewhere(state);
@@ -130,17 +135,19 @@ function observe(state: PaxosState, ballot: number): void {
 }
 
 /** Keeps the chunk if it is the next one. False where it is of no use. */
-function receiveChunk(state: PaxosState, { ballot, data, done, index, offset, term }: SnapshotChunk): boolean {
+function receiveChunk(state: PaxosState, from: number, chunk: SnapshotChunk): boolean {
+  const { ballot, data, done, index, offset, term } = chunk;
   if (index <= state.commitIndex) {
     state.incomingSnapshot = null;
     return false;
   }
   let incoming = state.incomingSnapshot;
-  if (incoming?.index !== index) {
-    incoming = { index, chunks: [], received: 0 };
+  if (incoming?.index !== index || incoming.from !== from) {
+    incoming = { from, index, chunks: [], received: 0 };
     state.incomingSnapshot = incoming;
   }
   if (offset !== incoming.received) return false;
+  state.learnFailures = 0;
   incoming.chunks.push(data);
   incoming.received += data.length;
   if (!done) return true;

@@ -20,6 +20,8 @@ export type Role = "follower" | "precandidate" | "candidate" | "leader";
 
 /** A snapshot that is still arriving, in order of offset. */
 export interface IncomingSnapshot {
+  /** Two servers may put the same state into different bytes: all parts are of one. */
+  readonly from: number;
   readonly index: number;
   readonly chunks: Uint8Array[];
   received: number;

@@ -1,6 +1,6 @@
 import type { Message, PersistEffect, ReplicaEffect, RequestMessage } from "../../replica/core/index.js";
 import type { RaftCore, Reply, Request } from "../../raft/core/index.js";
-import { Persister } from "../../replica/persister.js";
+import type { Persister } from "../../replica/persister.js";
 import type { Packet } from "./core-packets.js";
 
 export type Gated<Q extends RequestMessage = Request, A extends Message = Reply> = Extract<
@@ -9,16 +9,16 @@ export type Gated<Q extends RequestMessage = Request, A extends Message = Reply>
 >;
 
 /** One server of an `EngineCluster`. */
-export class CoreNode<C = RaftCore, Q extends RequestMessage = Request, A extends Message = Reply> {
-  core: C | null = null;
+export interface CoreNode<C = RaftCore, Q extends RequestMessage = Request, A extends Message = Reply> {
+  core: C | null;
   /** Counts the starts of this server. */
-  life = 0;
-  disk = new Persister();
-  isDiskHeld = false;
-  writes: PersistEffect[] = [];
-  gated: Gated<Q, A>[] = [];
-  open = new Map<number, Packet<Q | A>>();
-  appliedIndex = 0;
+  life: number;
+  disk: Persister;
+  isDiskHeld: boolean;
+  writes: PersistEffect[];
+  gated: Gated<Q, A>[];
+  readonly open: Map<number, Packet<Q | A>>;
+  appliedIndex: number;
 }
 
 /** What somebody who looks over the shoulder of an `EngineCluster` sees, one thing after the other. */

@@ -1,6 +1,6 @@
 import type { PersistEffect, RaftCore, Reply, Request, Snapshot } from "../../raft/core/index.js";
 import type { Persister } from "../../replica/persister.js";
-import type { ClusterOracle } from "./cluster-oracle.js";
+import type { ClusterOracle } from "./stepped-engine.js";
 
 /** What the oracle sees of one server: its core while it runs, and what is durable of it in any case. */
 export interface Witness {

@@ -4,31 +4,17 @@ import type {
   ReplicaConfig,
   ReplicaCore,
   ReplicaEffect,
-  ReplicaState,
   RequestMessage,
 } from "../../replica/core/index.js";
-import type { CoreOptions } from "../../replica/engine.js";
-import type { Persister } from "../../replica/persister.js";
+import { Persister } from "../../replica/persister.js";
 import { SeededRandom, type Random } from "../../runtime/index.js";
-import type { ClusterOracle } from "./cluster-oracle.js";
 import { bytes, text } from "./core-messages.js";
-import { CoreNode, type Gated, type Sight } from "./core-node.js";
+import type { CoreNode, Gated, Sight } from "./core-node.js";
 import { fits, isRequest, type Match, type Packet } from "./core-packets.js";
-
-/** What the cluster needs of a core, besides what a driver does. */
-export type SteppedState = ReplicaState & { readonly electionDeadline: number };
-
-/** What differs from engine to engine. */
-export interface SteppedEngine<Q extends RequestMessage, A extends Message, C> {
-  readonly config: ReplicaConfig;
-  makeCore(options: CoreOptions): C;
-  makeOracle(nodes: readonly CoreNode<C, Q, A>[]): ClusterOracle<Q | A>;
-  senderOf(message: Q): number;
-}
+import type { ClusterOracle, SteppedEngine, SteppedState } from "./stepped-engine.js";
 
 export interface EngineClusterOptions<Q extends RequestMessage, A extends Message> {
   readonly seed?: number;
-  /** Is told what happens at which server. */
   readonly watch?: (n: number, sight: Sight<Q, A>) => void;
 }
 
@@ -71,7 +57,16 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
     this.#engine = engine;
     this.#random = new SeededRandom(options.seed ?? 1);
     this.#watch = options.watch ?? (() => {});
-    this.#nodes = Array.from({ length: size }, () => new CoreNode<C, Q, A>());
+    this.#nodes = Array.from({ length: size }, () => ({
+      core: null,
+      life: 0,
+      disk: new Persister(),
+      isDiskHeld: false,
+      writes: [],
+      gated: [],
+      open: new Map(),
+      appliedIndex: 0,
+    }));
     this.stateChanges = this.all.map(() => 0);
     this.oracle = engine.makeOracle(this.#nodes);
   }
@@ -295,7 +290,7 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
   /** The server is gone; of its open writes the first `kept` got onto the disk, and nobody was told. */
   crash(n: number, kept = 0): void {
     const node = this.#nodes[n]!;
-    for (const write of node.writes.slice(0, kept)) node.disk.write(write, () => {});
+    for (const write of node.writes.slice(0, kept)) this.#store(n, write);
     node.core = null;
     node.writes = [];
     node.gated = [];
@@ -309,10 +304,11 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
     node.disk = node.disk.copy();
     node.isDiskHeld = false;
     const stored = node.disk.load();
-    node.appliedIndex = stored.snapshot?.index ?? 0;
     const random = this.#random.fork!(`server ${n}`);
     node.core = this.#engine.makeCore({ me: n, voters: this.all, config: this.config, random, stored, now: this.now });
+    node.appliedIndex = node.core.state.log.lastIncludedIndex;
     this.oracle.started(n);
+    this.#apply(n);
     this.act(n, () => {});
   }
 
@@ -385,7 +381,7 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
   #complete(n: number, write: PersistEffect): void {
     const node = this.#nodes[n]!;
     const core = this.core(n);
-    node.disk.write(write, () => {});
+    this.#store(n, write);
     this.#watch(n, { type: "durable", write });
     core.step(this.now, { type: "persisted", write: write.write });
     const isFree = (effect: Gated<Q, A>): boolean => effect.after <= core.state.durableWrite;
@@ -395,6 +391,11 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
       this.#watch(n, { type: "released", effect });
       this.#release(n, effect);
     }
+  }
+
+  #store(n: number, write: PersistEffect): void {
+    this.#nodes[n]!.disk.write(write, () => {});
+    this.oracle.durable?.(n, write);
   }
 
   #release(n: number, effect: Gated<Q, A>): void {
