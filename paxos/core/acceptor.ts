@@ -5,7 +5,7 @@ import type { PaxosState } from "./state.js";
 import type { Accept, InstanceVote, Prepare, PrepareReply } from "./types.js";
 
 /** A ballot belongs to one proposer: in the name of another nobody can ask. */
-function checkProposer(state: PaxosState, ballot: number, sender: number): void {
+export function checkProposer(state: PaxosState, ballot: number, sender: number): void {
   if (state.proposerOf(ballot) === sender) return;
   throw new RefusedMessageError(
     `server ${sender} uses ballot ${ballot}, which is server ${state.proposerOf(ballot)}'s`,
@@ -43,10 +43,12 @@ function answer(
   return { type: "prepareReply", ballot, requestBallot, probe, granted, commitIndex, votes, next };
 }
 
-function decidePromise(state: PaxosState, { ballot, from, handover, probe }: Prepare): boolean {
+function decidePromise(state: PaxosState, { ballot, from, handover, probe, sender }: Prepare): boolean {
   if (ballot < state.term) return false;
-  // To refuse is always safe. Who hears from a leader keeps it.
-  if (ballot > state.term && !handover && leaderIsAlive(state)) return false;
+  // To refuse is always safe. Who hears from a leader keeps it, unless that leader itself wants another ballot, or had
+  // asked the sender to take over: a wish of an earlier ballot, which comes late, is not this leader's.
+  const isWished = sender === state.leader || (handover !== 0 && handover === state.term);
+  if (ballot > state.term && !isWished && leaderIsAlive(state)) return false;
   // Who would first need our snapshot had better not lead: somebody else can at once.
   return !probe || (ballot > state.term && from > state.log.lastIncludedIndex);
 }

@@ -4,7 +4,7 @@ import { maybeCommit } from "./commit.js";
 import type { PaxosState } from "./state.js";
 import type { Accept, InstanceVote, Learn, LearnReply, SnapshotChunk } from "./types.js";
 
-/** A question without answer for so long a part of the election timeout is asked again. */
+/** A question without answer for so long a part of the election timeout is lost, whether the network says so or not. */
 const PATIENCE = 0.5;
 
 /**
@@ -28,11 +28,16 @@ export function noteChosen(state: PaxosState, index: number, from: number): void
 
 /** Asks for the next range of chosen values, where some are known to be missing. One question at a time. */
 export function askForChosen(state: PaxosState): void {
-  const { config, now, learnFrom } = state;
-  if (state.commitIndex >= state.knownCommit || learnFrom === null) return;
-  if (state.learnSeq !== 0 && now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+  const { config, now } = state;
+  if (state.commitIndex >= state.knownCommit || state.learnFrom === null) return;
+  if (state.learnSeq !== 0) {
+    if (now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+    askElsewhere(state);
+  }
+  const { learnFrom } = state;
   state.learnSeq = state.nextSeq();
   state.learnSentAt = now;
+  state.learnAsked = learnFrom;
   const incoming = state.incomingSnapshot?.from === learnFrom ? state.incomingSnapshot : null;
   const { index: snapshotIndex = 0, received: offset = 0 } = incoming ?? {};
   const from = state.commitIndex + 1;
@@ -46,6 +51,8 @@ export function askForChosen(state: PaxosState): void {
 function askElsewhere(state: PaxosState): void {
   state.learnSeq = 0;
   state.learnFailures++;
+  // Meanwhile another server has said that it knows.
+  if (state.learnFrom !== state.learnAsked) return;
   if (state.incomingSnapshot?.from === state.learnFrom && state.learnFailures % 2 === 1) return;
   const { others } = state.configuration;
   const at = others.indexOf(state.learnFrom as number);

@@ -23,8 +23,8 @@ export interface Prepare {
   readonly from: number;
   /** Only asks whether a majority would promise, and changes nothing: who was cut off does not depose a leader in vain. */
   readonly probe: boolean;
-  /** Sent at the leader's own wish: acceptors do not protect it. */
-  readonly handover: boolean;
+  /** Sent at the wish of this ballot's leader: acceptors do not protect it. 0: at nobody's. */
+  readonly handover: number;
 }
 
 /** Phase 1b. */

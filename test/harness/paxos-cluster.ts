@@ -119,7 +119,7 @@ export function value(ballot: number, data: string): Entry {
 
 /** A prepare of server 1 in its first ballot of three servers, but for what `fields` say. */
 export function prepareOf(fields: Partial<Prepare>): Prepare {
-  return { type: "prepare", ballot: 4, sender: 1, seq: 1, from: 1, probe: false, handover: false, ...fields };
+  return { type: "prepare", ballot: 4, sender: 1, seq: 1, from: 1, probe: false, handover: 0, ...fields };
 }
 
 /** An accept without values of server 1 in its first ballot of three servers, but for what `fields` say. */
