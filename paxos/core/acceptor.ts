@@ -1,4 +1,3 @@
-import { assert } from "../../runtime/index.js";
 import { RefusedMessageError } from "../../replica/core/index.js";
 import { learnFromLeader } from "./learner.js";
 import type { PaxosState } from "./state.js";
@@ -71,6 +70,7 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
   checkProposer(state, ballot, sender);
   const isAccepted = ballot >= state.term;
   if (isAccepted) {
+    checkValues(state, message);
     followLeader(state, ballot, sender);
     vote(state, message);
     learnFromLeader(state, message);
@@ -87,6 +87,18 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
   });
 }
 
+/** A ballot has one value in an instance, and once one is chosen all later ballots have that. */
+function checkValues({ commitIndex, log }: PaxosState, { ballot, entries, first }: Accept): void {
+  for (const [i, { term }] of entries.entries()) {
+    const before = log.voteAt(first + i);
+    if (before === undefined || before.entry.term === term) continue;
+    if (before.ballot < ballot && first + i > commitIndex) continue;
+    throw new RefusedMessageError(
+      `ballot ${ballot} proposes another value for instance ${first + i} than ballot ${before.ballot}`,
+    );
+  }
+}
+
 function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
   const { log } = state;
   const votes: InstanceVote[] = [];
@@ -95,13 +107,7 @@ function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
     // Chosen, and in the snapshot: the leader of a higher ballot can only propose the same again.
     if (instance <= log.lastIncludedIndex) continue;
     const before = log.voteAt(instance);
-    if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) {
-      assert(
-        before.entry.term === entry.term,
-        () => `ballot ${ballot} proposes another value for instance ${instance} than ballot ${before.ballot}`,
-      );
-      continue;
-    }
+    if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) continue;
     const fresh = { instance, ballot, entry };
     log.set(instance, { ballot, entry });
     votes.push(fresh);

@@ -18,8 +18,7 @@ export interface EngineClusterOptions<Q extends RequestMessage, A extends Messag
   readonly watch?: (n: number, sight: Sight<Q, A>) => void;
 }
 
-/** Beyond so many deliveries in one go the cluster talks in circles. */
-const STORM = 100_000;
+const MOST_DELIVERIES = 100_000;
 /** The life of an asker that the test made up. */
 const NOBODY = -1;
 
@@ -51,7 +50,7 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
   readonly #readFloors = new Map<number, number>();
   #requests = 0;
 
-  /** All servers are down; `start` them. */
+  /** All servers are down; `restart` them. */
   constructor(size: number, engine: SteppedEngine<Q, A, C>, options: EngineClusterOptions<Q, A>) {
     this.config = engine.config;
     this.#engine = engine;
@@ -139,7 +138,7 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
       const packets = this.deliver(match);
       if (packets.length === 0) return;
       delivered += packets.length;
-      if (delivered > STORM) throw new Error(`a storm of messages: ${delivered} and no end`);
+      if (delivered > MOST_DELIVERIES) throw new Error(`a storm of messages: ${delivered} and no end`);
     }
   }
 
@@ -264,7 +263,7 @@ export class EngineCluster<Q extends RequestMessage, A extends Message, C extend
     return index;
   }
 
-  /** Asks server `n` for a read barrier; the result is in `reads` under the returned number, 0 where it refuses. */
+  /** Asks server `n` for a read barrier; the result is in `reads` under the number, 0 where it refuses. */
   read(n: number): number {
     const read = this.#readFloors.size + 1;
     this.#readFloors.set(read, this.oracle.maxCommitted);

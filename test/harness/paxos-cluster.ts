@@ -105,12 +105,16 @@ export class PaxosCluster extends EngineCluster<Request, Reply, PaxosCore> {
   }
 
   expectCommitted(n: number, ...commands: string[]): void {
-    expect(this.committed(n), `committed on server ${n}`).toEqual(commands);
+    mustBe(this.committed(n), commands, `committed on server ${n}`);
   }
 
   expectAllCommitted(...commands: string[]): void {
     for (const n of this.all) this.expectCommitted(n, ...commands);
   }
+}
+
+function mustBe(actual: unknown, expected: unknown, what: string): void {
+  expect(actual, what).toEqual(expected);
 }
 
 export function value(ballot: number, data: string): Entry {

@@ -1,4 +1,4 @@
-import type { PaxosCore, Reply, Request } from "../../paxos/core/index.js";
+import type { LearnReply, PaxosCore, Reply, Request } from "../../paxos/core/index.js";
 import { decodeVote } from "../../paxos/core/journal.js";
 import type { Entry, PersistEffect, Snapshot } from "../../replica/core/index.js";
 import { equalBytes, InvariantBroken } from "./core-oracle.js";
@@ -193,13 +193,20 @@ export class PaxosOracle implements ClusterOracle<Request | Reply> {
         for (let i = message.first; i < message.first + message.count; i++) this.#votes(n, i, message.ballot);
         return this.#checkSaid(n, message.commitIndex);
       case "learnReply":
-        for (const { ballot, entry, instance } of message.chosen) {
-          check(
-            same(this.#chosen.get(instance)?.entry, entry),
-            "only what is chosen is taught",
-            () => `server ${n} teaches instance ${instance} with the value of ${entry.term} in ballot ${ballot}`,
-          );
-        }
+        return this.#checkTaught(n, message);
+      case "learn":
+      case "takeOver":
+      case "takeOverReply":
+    }
+  }
+
+  #checkTaught(n: number, { chosen }: LearnReply): void {
+    for (const { ballot, entry, instance } of chosen) {
+      check(
+        same(this.#chosen.get(instance)?.entry, entry),
+        "only what is chosen is taught",
+        () => `server ${n} teaches instance ${instance} with the value of ${entry.term} in ballot ${ballot}`,
+      );
     }
   }
 
