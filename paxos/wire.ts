@@ -70,7 +70,7 @@ export function decodeRequest(type: Request["type"], args: unknown): Request {
         seq: count(w, 2),
         from: positive(w, 3),
         probe: flag(w, 4),
-        handover: flag(w, 5),
+        handover: count(w, 5),
       };
     case "accept":
       return {

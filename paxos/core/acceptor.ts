@@ -1,11 +1,10 @@
-import { assert } from "../../runtime/index.js";
 import { RefusedMessageError, type Entry } from "../../replica/core/index.js";
 import { learnFromLeader } from "./learner.js";
 import type { PaxosState } from "./state.js";
 import type { Accept, InstanceVote, Prepare, PrepareReply } from "./types.js";
 
 /** A ballot belongs to one proposer: in the name of another nobody can ask. */
-function checkProposer(state: PaxosState, ballot: number, sender: number): void {
+export function checkProposer(state: PaxosState, ballot: number, sender: number): void {
   if (state.proposerOf(ballot) === sender) return;
   throw new RefusedMessageError(
     `server ${sender} uses ballot ${ballot}, which is server ${state.proposerOf(ballot)}'s`,
@@ -43,10 +42,12 @@ function answer(
   return { type: "prepareReply", ballot, requestBallot, probe, granted, commitIndex, votes, next };
 }
 
-function decidePromise(state: PaxosState, { ballot, from, handover, probe }: Prepare): boolean {
+function decidePromise(state: PaxosState, { ballot, from, handover, probe, sender }: Prepare): boolean {
   if (ballot < state.term) return false;
-  // To refuse is always safe. Who hears from a leader keeps it.
-  if (ballot > state.term && !handover && leaderIsAlive(state)) return false;
+  // To refuse is always safe. Who hears from a leader keeps it, unless that leader itself wants another ballot, or had
+  // asked the sender to take over: a wish of an earlier ballot, which comes late, is not this leader's.
+  const isWished = sender === state.leader || (handover !== 0 && handover === state.term);
+  if (ballot > state.term && !isWished && leaderIsAlive(state)) return false;
   // Who would first need our snapshot had better not lead: somebody else can at once.
   return !probe || (ballot > state.term && from > state.log.lastIncludedIndex);
 }
@@ -69,6 +70,7 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
   checkProposer(state, ballot, sender);
   const isAccepted = ballot >= state.term;
   if (isAccepted) {
+    checkValues(state, message);
     followLeader(state, ballot, sender);
     vote(state, message);
     learnFromLeader(state, message);
@@ -79,9 +81,22 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
     seq,
     readContext: isAccepted ? message.readContext : 0,
     first,
-    count: entries.length,
+    // The asker may lead again by now, in the very ballot that is told here: only votes that were given may look so.
+    count: isAccepted ? entries.length : 0,
     commitIndex: state.commitIndex,
   });
+}
+
+/** A ballot has one value in an instance, and once one is chosen all later ballots have that. */
+function checkValues({ commitIndex, log }: PaxosState, { ballot, entries, first }: Accept): void {
+  for (const [i, { term }] of entries.entries()) {
+    const before = log.voteAt(first + i);
+    if (before === undefined || before.entry.term === term) continue;
+    if (before.ballot < ballot && first + i > commitIndex) continue;
+    throw new RefusedMessageError(
+      `ballot ${ballot} proposes another value for instance ${first + i} than ballot ${before.ballot}`,
+    );
+  }
 }
 
 function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
@@ -93,13 +108,7 @@ function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
     // Chosen, and in the snapshot: the leader of a higher ballot can only propose the same again.
     if (instance <= log.lastIncludedIndex) continue;
     const before = log.voteAt(instance);
-    if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) {
-      assert(
-        before.entry.term === entry.term,
-        () => `ballot ${ballot} proposes another value for instance ${instance} than ballot ${before.ballot}`,
-      );
-      continue;
-    }
+    if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) continue;
     const fresh = { instance, ballot, entry };
     log.set(fresh);
     votes.push(fresh);

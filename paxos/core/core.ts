@@ -92,6 +92,8 @@ export class PaxosCore implements ReplicaCore<Request, Reply, PaxosState> {
         break;
     }
     if (state.isLeader()) {
+      // What was proposed before is chosen now. Later the heartbeats ask again.
+      if (state.transferTarget !== null && !state.leaseForfeited) continueTransfer(state);
       confirmReads(state);
       // A write that completes at once must not send each proposal of a turn by itself: the caller flushes.
       const isOwnWrite = event.type === "persisted" && !state.reads.hasWaiting;
@@ -174,7 +176,7 @@ export class PaxosCore implements ReplicaCore<Request, Reply, PaxosState> {
         state.becomeFollower(state.term, null);
         return;
       }
-      if (isLearningInVain(state)) return prepare(state, false);
+      if (isLearningInVain(state)) return prepare(state, 0);
       heartbeat(state);
       continueTransfer(state);
     } else if (state.now >= state.electionDeadline) {

@@ -169,7 +169,10 @@ export function handleUnanswered(state: PaxosState, to: number, seq: number): vo
 
 // ---- handing over -----------------------------------------------------------------------------------------------------------
 
-/** Stops proposing and asks `target` to prepare; given up after an election timeout. */
+/**
+ * Stops proposing and, once all that was proposed is chosen, asks `target` to prepare: the successor might not find what
+ * few have voted for. Given up after an election timeout.
+ */
 export function startTransfer(state: PaxosState, target: number): void {
   state.endTransfer(false);
   state.transferTarget = target;
@@ -179,7 +182,7 @@ export function startTransfer(state: PaxosState, target: number): void {
 
 /** Again at each heartbeat, for it may be lost. */
 export function continueTransfer(state: PaxosState): void {
-  if (state.transferTarget === null) return;
+  if (state.transferTarget === null || state.commitIndex < state.log.lastIndex) return;
   state.leaseForfeited = true;
   const { me: sender, term: ballot } = state;
   state.send(state.transferTarget, { type: "takeOver", ballot, sender, seq: state.nextSeq() });

@@ -4,7 +4,7 @@ import { maybeCommit } from "./commit.js";
 import type { PaxosState } from "./state.js";
 import type { Accept, InstanceVote, Learn, LearnReply, SnapshotChunk } from "./types.js";
 
-/** A question without answer for so long a part of the election timeout is asked again. */
+/** A question without answer for so long a part of the election timeout is lost, whether the network says so or not. */
 const PATIENCE = 0.5;
 
 /**
@@ -28,20 +28,32 @@ export function noteChosen(state: PaxosState, index: number, from: number): void
 
 /** Asks for the next range of chosen values, where some are known to be missing. One question at a time. */
 export function askForChosen(state: PaxosState): void {
-  const { config, now, learnFrom } = state;
-  if (state.commitIndex >= state.knownCommit || learnFrom === null) return;
-  if (state.learnSeq !== 0 && now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+  const { config, now } = state;
+  if (state.commitIndex >= state.knownCommit || state.learnFrom === null) return;
+  if (state.learnSeq !== 0) {
+    if (now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+    askElsewhere(state);
+  }
+  const { learnFrom } = state;
   state.learnSeq = state.nextSeq();
   state.learnSentAt = now;
-  const { index: snapshotIndex = 0, received: offset = 0 } = state.incomingSnapshot ?? {};
+  state.learnAsked = learnFrom;
+  const incoming = state.incomingSnapshot?.from === learnFrom ? state.incomingSnapshot : null;
+  const { index: snapshotIndex = 0, received: offset = 0 } = incoming ?? {};
   const from = state.commitIndex + 1;
   state.send(learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
 }
 
-/** Another server may know more; asked at heartbeat pace. */
+/**
+ * Another server may know more; asked at heartbeat pace. Who is amid a snapshot gets a second chance, for with another
+ * server it begins anew.
+ */
 function askElsewhere(state: PaxosState): void {
   state.learnSeq = 0;
   state.learnFailures++;
+  // Meanwhile another server has said that it knows.
+  if (state.learnFrom !== state.learnAsked) return;
+  if (state.incomingSnapshot?.from === state.learnFrom && state.learnFailures % 2 === 1) return;
   const { others } = state.configuration;
   const at = others.indexOf(state.learnFrom as number);
   state.learnFrom = others[(at + 1) % others.length] as number;
@@ -83,7 +95,7 @@ export function handleLearnReply(state: PaxosState, from: number, message: Learn
   state.learnSeq = 0;
   const before = state.commitIndex;
   if (message.snapshot !== null) {
-    if (!receiveChunk(state, message.snapshot)) return askElsewhere(state);
+    if (!receiveChunk(state, from, message.snapshot)) return askElsewhere(state);
   } else {
     takeChosen(state, message.chosen);
     if (state.commitIndex === before) return askElsewhere(state);
@@ -108,16 +120,13 @@ function takeChosen(state: PaxosState, chosen: readonly InstanceVote[]): void {
   for (const { ballot, entry, instance } of chosen) {
     if (instance <= index) continue;
     if (instance !== index + 1) break;
+    const own = log.voteAt(instance);
+    const isVoted = own !== undefined && own.ballot >= ballot;
+    // What was chosen is proposed in all later ballots: no correct server teaches this.
+    if (isVoted && own.entry.term !== entry.term) break;
     index = instance;
     observe(state, ballot);
-    const own = log.voteAt(instance);
-    if (own !== undefined && own.ballot >= ballot) {
-      assert(
-        own.entry.term === entry.term,
-        () => `another value than the chosen one of instance ${instance} was voted`,
-      );
-      continue;
-    }
+    if (isVoted) continue;
     const vote = { instance, ballot, entry };
     log.set(vote);
     fresh.push(vote);
@@ -131,17 +140,19 @@ function observe(state: PaxosState, ballot: number): void {
 }
 
 /** Keeps the chunk if it is the next one. False where it is of no use. */
-function receiveChunk(state: PaxosState, { ballot, data, done, index, offset, term }: SnapshotChunk): boolean {
+function receiveChunk(state: PaxosState, from: number, chunk: SnapshotChunk): boolean {
+  const { ballot, data, done, index, offset, term } = chunk;
   if (index <= state.commitIndex) {
     state.incomingSnapshot = null;
     return false;
   }
   let incoming = state.incomingSnapshot;
-  if (incoming?.index !== index) {
-    incoming = { index, chunks: [], received: 0 };
+  if (incoming?.index !== index || incoming.from !== from) {
+    incoming = { from, index, chunks: [], received: 0 };
     state.incomingSnapshot = incoming;
   }
   if (offset !== incoming.received) return false;
+  state.learnFailures = 0;
   incoming.chunks.push(data);
   incoming.received += data.length;
   if (!done) return true;

@@ -1,11 +1,11 @@
-import { followLeader } from "./acceptor.js";
+import { checkProposer, followLeader } from "./acceptor.js";
 import { becomeLeader } from "./leader.js";
 import type { PaxosState } from "./state.js";
 import type { InstanceVote, PrepareReply, TakeOver } from "./types.js";
 
 /** No leader was heard of for too long. First ask whether it would be any use to raise the ballot (see `Prepare.probe`). */
 export function leaderTimeout(state: PaxosState): void {
-  if (!state.config.preVote) return prepare(state, false);
+  if (!state.config.preVote) return prepare(state, 0);
   state.setRole("precandidate", null);
   state.promises.clear();
   state.promises.set(state.me, true);
@@ -14,12 +14,12 @@ export function leaderTimeout(state: PaxosState): void {
 }
 
 /** Phase 1a: a ballot higher than all seen, promised to oneself first, and durably, so that it is never used again. */
-export function prepare(state: PaxosState, isHandover: boolean): void {
+export function prepare(state: PaxosState, handover: number): void {
   if (state.isLeader()) state.becomeFollower(state.term, null);
   state.promise(state.nextOwnBallot());
   state.persistPromise();
   state.ownPromiseWrite = state.lastWrite;
-  state.isHandover = isHandover;
+  state.handover = handover;
   state.promises.clear();
   state.adopted.clear();
   state.missingFrom.clear();
@@ -52,7 +52,7 @@ function requestPromise(state: PaxosState, id: number): void {
       seq: state.nextSeq(),
       from: state.missingFrom.get(id) ?? state.commitIndex + 1,
       probe,
-      handover: !probe && state.isHandover,
+      handover: probe ? 0 : state.handover,
     },
     probe ? 0 : state.ownPromiseWrite,
   );
@@ -105,16 +105,17 @@ function countPromises(state: PaxosState): void {
   if (result === "lost") {
     state.becomeFollower(state.term, null);
   } else if (result === "won") {
-    if (state.role === "precandidate") prepare(state, false);
+    if (state.role === "precandidate") prepare(state, 0);
     else becomeLeader(state);
   }
 }
 
 /** Any acceptor can take over at once: what it lacks it gets in phase 1. */
 export function handleTakeOver(state: PaxosState, request: number, message: TakeOver): void {
+  checkProposer(state, message.ballot, message.sender);
   if (message.ballot >= state.term) {
     followLeader(state, message.ballot, message.sender);
-    prepare(state, true);
+    prepare(state, message.ballot);
   }
   state.reply(request, { type: "takeOverReply", ballot: state.term });
 }

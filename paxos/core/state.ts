@@ -20,6 +20,8 @@ export type Role = "follower" | "precandidate" | "candidate" | "leader";
 
 /** A snapshot that is still arriving, in order of offset. */
 export interface IncomingSnapshot {
+  /** Two servers may put the same state into different bytes: all parts are of one. */
+  readonly from: number;
   readonly index: number;
   readonly chunks: Uint8Array[];
   received: number;
@@ -64,8 +66,9 @@ export class PaxosState implements ReplicaState {
   // The learner's: what is known to be chosen, and who said so.
   knownCommit = 0;
   learnFrom: number | null = null;
-  /** The question under way; 0: none. */
+  /** The question under way, 0: none; and whom the last one went to. */
   learnSeq = 0;
+  learnAsked: number | null = null;
   learnSentAt = -Infinity;
   incomingSnapshot: IncomingSnapshot | null = null;
   /** Questions in a row that brought nothing. */
@@ -80,7 +83,8 @@ export class PaxosState implements ReplicaState {
   prepareAgainAt = Infinity;
   /** The write that makes this candidate's own promise durable; only then it counts. */
   ownPromiseWrite = 0;
-  isHandover = false;
+  /** The ballot whose leader wishes this server to take over; 0: none. */
+  handover = 0;
 
   // The leader's, in phase 2.
   acceptors: readonly AcceptorProgress[] = [];

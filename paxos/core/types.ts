@@ -23,8 +23,8 @@ export interface Prepare {
   readonly from: number;
   /** Only asks whether a majority would promise, and changes nothing: who was cut off does not depose a leader in vain. */
   readonly probe: boolean;
-  /** Sent at the leader's own wish: acceptors do not protect it. */
-  readonly handover: boolean;
+  /** Sent at the wish of this ballot's leader: acceptors do not protect it. 0: at nobody's. */
+  readonly handover: number;
 }
 
 /** Phase 1b. */
@@ -56,13 +56,14 @@ export interface Accept {
   readonly readContext: number;
 }
 
-/** Phase 2b. The acceptor has voted where `ballot` is the ballot that it was asked in. */
+/** Phase 2b. */
 export interface AcceptReply {
   readonly type: "acceptReply";
+  /** The highest ballot that the acceptor has promised; where it has voted, that in which it was asked. */
   readonly ballot: number;
   readonly seq: number;
   readonly readContext: number;
-  /** The instances that it was asked for: from `first`, `count` of them. */
+  /** The instances in which it has voted as it was asked: from `first`, `count` of them; none where it refused. */
   readonly first: number;
   readonly count: number;
   readonly commitIndex: number;

@@ -1,5 +1,6 @@
 import type { PersistEffect, RaftCore, Reply, Request, Snapshot } from "../../raft/core/index.js";
 import type { Persister } from "../../replica/persister.js";
+import type { ClusterOracle } from "./stepped-engine.js";
 
 /** What the oracle sees of one server: its core while it runs, and what is durable of it in any case. */
 export interface Witness {
@@ -37,7 +38,7 @@ function check(condition: boolean, invariant: string, message: () => string): vo
  * Watches a cluster of cores from outside and checks figure 3 of the paper after every step, and that every promise
  * (vote, acknowledgement, commitment) rests on what is durable, counted on the disks and not on what the cores believe.
  */
-export class CoreOracle {
+export class CoreOracle implements ClusterOracle<Request | Reply> {
   readonly #witnesses: readonly Witness[];
   readonly #majority: number;
   readonly #lives: Life[];
