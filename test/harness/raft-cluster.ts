@@ -49,7 +49,7 @@ export class RaftCluster implements Meter {
     this.net.reliable(!options.unreliable);
     this.net.longDelays(true);
     this.#mesh = new Mesh(this.net, this.servers);
-    this.#record = new CommitRecord(this.servers);
+    this.#record = new CommitRecord(this.servers, lab.engine);
     this.#running = this.all.map(() => null);
     this.#saved = this.all.map(() => new Persister());
     this.#connected = this.all.map(() => false);
