@@ -1,13 +1,13 @@
 import { forkRandom, type Random, type Runtime } from "../../runtime/index.js";
 import { Server } from "../../labrpc/index.js";
 import { startKVServer, type Command, type KVServer, type Results, type StateMachine } from "../../kvraft/index.js";
-import type { ReplicaState, StorageWrite } from "../../replica/index.js";
+import type { ReplicaState, Snapshot, StorageWrite } from "../../replica/index.js";
 import { openStorage, type DurableStorage } from "../../server/storage/index.js";
 import { SimDisk, type Host, type LinkNetwork, type SimRuntime } from "../index.js";
 import { MachineClock } from "./clock.js";
 import { DiskTiming } from "./disk-timing.js";
 import { engineOf, type Watch } from "./engine.js";
-import { hashBytes } from "./hash.js";
+import { equalBytes, hashBytes } from "./hash.js";
 import type { Hub } from "./hub.js";
 import { serverName } from "./names.js";
 import type { Plan } from "./types.js";
@@ -48,8 +48,8 @@ export class Machine {
   #due: (() => void)[] = [];
   #waiting: (() => void)[] = [];
   #pauses = 0;
-  /** Index of the snapshot that the log hands to the service next. */
-  #restoring = 0;
+  /** Snapshots that the log hands to the service next; an earlier one may be passed over for a later one. */
+  #restoring: Snapshot[] = [];
 
   constructor(number: number, context: MachineContext) {
     const { runtime, plan, network } = context;
@@ -213,7 +213,7 @@ export class Machine {
         },
         released: (effect, state: ReplicaState) => {
           if (this.life !== life) return;
-          if (effect.type === "restore") this.#restoring = effect.snapshot.index;
+          if (effect.type === "restore") this.#restoring.push(effect.snapshot);
           const seq = hub.next();
           if (released.length === 0) return;
           const event = { type: releases, seq, atMs: clock.now(), server, effect, state };
@@ -244,10 +244,16 @@ export class Machine {
     };
   }
 
+  #indexOf(snapshot: Uint8Array): number {
+    const at = this.#restoring.findIndex(({ data }) => equalBytes(data, snapshot));
+    return this.#restoring.splice(0, at + 1).at(-1)?.index ?? 0;
+  }
+
   #watchService(life: number, machine: StateMachine<Command, Results>): StateMachine<Command, Results> {
     const { hub, plan, runtime } = this.#context;
     const { number: server } = this;
     this.#service = machine;
+    this.#restoring = [];
     let index = this.storage === null ? 0 : engineOf(plan).snapshotIndex(this.storage.load());
     let starts = index > 0;
     return {
@@ -271,7 +277,7 @@ export class Machine {
         machine.restore(bytes);
         if (this.life !== life) return;
         // The first one is what the storage held; of later ones the log says where they stand.
-        if (!starts) index = this.#restoring;
+        if (!starts) index = this.#indexOf(bytes);
         starts = false;
         hub.emit("snapshotRestored", { server, index, bytes });
       },

@@ -61,14 +61,16 @@ export class PaxosOracle implements WorldObserver {
     const before = disk.promised;
     const { fresh, lost } = disk.recover(stored);
     if (lost !== null) this.#fail("recovery", `server ${server} restarts with ${lost}`);
-    const { promised, lastIncludedIndex, lastIncludedTerm } = disk;
+    const { chosen, lastIncludedIndex, lastIncludedTerm, promised, votes } = disk;
     if (promised < before) {
       this.#fail("promisesGrow", `server ${server} restarts with promise ${promised} instead of ${before}`);
     }
-    this.#lives[server] = { number: life, term: promised, commitIndex: lastIncludedIndex, leads: 0 };
+    this.#lives[server] = { number: life, term: promised, commitIndex: chosen, leads: 0 };
     this.#accepted[server]?.clear();
     this.#promise(server, promised);
     for (const vote of fresh) this.#vote(server, vote);
+    for (let i = lastIncludedIndex + 1; i <= chosen; i++)
+      this.#checkChosen(server, i, votes.get(i)?.entry, "restarts with");
     const { snapshot } = stored;
     this.#service.begin(server, snapshot && { ...snapshot, index: lastIncludedIndex, term: lastIncludedTerm });
   }
@@ -242,18 +244,21 @@ export class PaxosOracle implements WorldObserver {
     life.commitIndex = commitIndex;
     if (commitIndex < before) return this.#fail("commitGrows", `server ${server}: from ${before} to ${commitIndex}`);
     for (let index = before + 1; index <= commitIndex; index++) {
-      const chosen = this.#chosen[index];
-      if (chosen === undefined) {
-        return this.#fail("committedChosen", `server ${server} commits instance ${index}, where nothing is chosen`);
-      }
-      if (index > log.lastIncludedIndex && !isSame(log.entryAt(index), chosen.entry)) {
-        const own = log.entryAt(index).term;
-        this.#fail(
-          "committedChosen",
-          `server ${server} commits author ${own}'s value in instance ${index}; chosen is author ${chosen.entry.term}'s`,
-        );
-      }
+      if (index > log.lastIncludedIndex) this.#checkChosen(server, index, log.entryAt(index), "commits");
     }
+    if (this.#chosen[commitIndex] === undefined) {
+      this.#fail("committedChosen", `server ${server} commits instance ${commitIndex}, where nothing is chosen`);
+    }
+  }
+
+  #checkChosen(server: number, instance: number, own: Entry | undefined, does: string): void {
+    const chosen = this.#chosen[instance]?.entry;
+    if (chosen !== undefined && isSame(own, chosen)) return;
+    const what = chosen === undefined ? "nothing is chosen" : `author ${chosen.term}'s is chosen`;
+    this.#fail(
+      "committedChosen",
+      `server ${server} ${does} author ${own?.term ?? 0}'s value in instance ${instance}, where ${what}`,
+    );
   }
 
   // ---- what is said -------------------------------------------------------------------------------------------------------

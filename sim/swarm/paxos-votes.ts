@@ -32,6 +32,8 @@ export class DurableVotes {
   promised = 0;
   lastIncludedIndex = 0;
   lastIncludedTerm = 0;
+  /** Up to here it has written down that these values were chosen. */
+  chosen = 0;
   votes = new Map<number, Vote>();
   readonly #journal = new DurableState();
   #snapshot: Snapshot | null = null;
@@ -87,6 +89,7 @@ export class DurableVotes {
       const read = readJournal({ hardState, snapshot: this.#snapshot, entries: this.#records });
       this.lastIncludedIndex = read.lastIncludedIndex;
       this.lastIncludedTerm = read.lastIncludedTerm;
+      this.chosen = read.chosen;
       this.votes = new Map(read.votes);
     } catch (error) {
       return (error as Error).message;
