@@ -28,14 +28,18 @@ export function noteChosen(state: PaxosState, index: number, from: number): void
 
 /** Asks for the next range of chosen values, where some are known to be missing. One question at a time. */
 export function askForChosen(state: PaxosState): void {
-  const { config, now, learnFrom } = state;
-  if (state.commitIndex >= state.knownCommit || learnFrom === null) return;
-  if (state.learnSeq !== 0 && now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+  const { config, now } = state;
+  if (state.commitIndex >= state.knownCommit || state.learnFrom === null) return;
+  if (state.learnSeq !== 0) {
+    if (now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
+    // The network may take longer than that to say that nobody is there: the same server would be asked for ever.
+    askElsewhere(state);
+  }
   state.learnSeq = state.nextSeq();
   state.learnSentAt = now;
   const { index: snapshotIndex = 0, received: offset = 0 } = state.incomingSnapshot ?? {};
   const from = state.commitIndex + 1;
-  state.send(learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
+  state.send(state.learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
 }
 
 /** Another server may know more; asked at heartbeat pace. */
