@@ -33,10 +33,11 @@ export function askForChosen(state: PaxosState): void {
   if (state.learnSeq !== 0) {
     if (now - state.learnSentAt < config.electionTimeoutMinMs * PATIENCE) return;
     // The network may take longer than that to say that nobody is there: the same server would be asked for ever.
-    askElsewhere(state);
+    if (state.learnFrom === state.learnAsked) askElsewhere(state);
   }
   state.learnSeq = state.nextSeq();
   state.learnSentAt = now;
+  state.learnAsked = state.learnFrom;
   const { index: snapshotIndex = 0, received: offset = 0 } = state.incomingSnapshot ?? {};
   const from = state.commitIndex + 1;
   state.send(state.learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
@@ -159,7 +160,7 @@ function install(state: PaxosState, snapshot: Snapshot, ballot: number): void {
   state.log.compactTo(snapshot.index, snapshot.term, ballot);
   for (const instance of state.acks.keys()) if (instance <= snapshot.index) state.acks.delete(instance);
   state.snapshot = snapshot;
-  state.persistSnapshot(snapshot);
+  state.persistSnapshot(snapshot, true);
   state.effects.push({ type: "restore", after: state.lastWrite, snapshot });
   state.advanceCommit(snapshot.index);
 }
