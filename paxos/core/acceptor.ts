@@ -79,7 +79,8 @@ export function handleAccept(state: PaxosState, request: number, message: Accept
     seq,
     readContext: isAccepted ? message.readContext : 0,
     first,
-    count: entries.length,
+    // Not of a refusal: the leader may have come back in the very ballot that this answer tells of.
+    count: isAccepted ? entries.length : 0,
     commitIndex: state.commitIndex,
   });
 }

@@ -56,13 +56,14 @@ export interface Accept {
   readonly readContext: number;
 }
 
-/** Phase 2b. The acceptor has voted where `ballot` is the ballot that it was asked in. */
+/** Phase 2b: votes in the ballot that the acceptor was asked in, or a refusal. */
 export interface AcceptReply {
   readonly type: "acceptReply";
+  /** The highest that the acceptor has promised. */
   readonly ballot: number;
   readonly seq: number;
   readonly readContext: number;
-  /** The instances that it was asked for: from `first`, `count` of them. */
+  /** It has voted in so many instances from `first` on; none where it refuses. */
   readonly first: number;
   readonly count: number;
   readonly commitIndex: number;
