@@ -83,7 +83,7 @@ export class DurableVotes {
   }
 
   #readAgain(): string | null {
-    const before = this.votes;
+    const { lastIncludedIndex: reached, votes: before } = this;
     const hardState = { term: this.promised, votedFor: null };
     try {
       const read = readJournal({ hardState, snapshot: this.#snapshot, entries: this.#records });
@@ -93,6 +93,9 @@ export class DurableVotes {
       this.votes = new Map(read.votes);
     } catch (error) {
       return (error as Error).message;
+    }
+    for (let instance = this.lastIncludedIndex + 1; instance <= reached; instance++) {
+      if (!this.votes.has(instance)) return `the snapshot up to instance ${reached} gone, and no vote in ${instance}`;
     }
     for (const [instance, vote] of before) {
       const now = this.votes.get(instance)?.ballot ?? 0;
