@@ -1,6 +1,5 @@
 import type { CheckName, Finding, Report } from "./examine.js";
-import type { Mutant } from "./mutant.js";
-import { noMistake } from "./table.js";
+import { isClean } from "./table.js";
 
 const CHECKS: Readonly<Record<CheckName, string>> = {
   script: "script",
@@ -8,8 +7,6 @@ const CHECKS: Readonly<Record<CheckName, string>> = {
   swarm: "swarm",
   blackBox: "swarm, black box",
 };
-
-const isClean = ({ name }: Mutant): boolean => name === noMistake.name;
 
 /** One that passed a check that should have caught it; or code without a mistake in which a check found one. */
 export function isSurvivor({ mutant, findings }: Report): boolean {
