@@ -281,8 +281,8 @@ export class PaxosState implements ReplicaState {
     const write = ++this.lastWrite;
     const hardState = this.#promiseChanged ? { term: this.term, votedFor: null } : null;
     this.#promiseChanged = false;
-    const effect = { type: "persist", write, hardState, snapshot, discardLog: false, firstIndex, entries } as const;
-    this.effects.push(isForeign ? { ...effect, isForeign } : effect);
+    const discardLog = false;
+    this.effects.push({ type: "persist", write, hardState, snapshot, discardLog, isForeign, firstIndex, entries });
   }
 
   /** The last write holds this leader's own votes in these instances. */
