@@ -6,7 +6,15 @@ import {
   type NetMessage,
   type RunRecord,
 } from "../sim/index.js";
-import { runPlan, type Outcome, type Plan, type WorldEventOf, type WorldObserver } from "../sim/swarm/index.js";
+import {
+  paxosChanges,
+  runPlan,
+  storedAsLog,
+  type Outcome,
+  type Plan,
+  type WorldEventOf,
+  type WorldObserver,
+} from "../sim/swarm/index.js";
 import { describeFault, describeViolation } from "./words.js";
 
 export interface RecordPlanOptions {
@@ -51,7 +59,7 @@ class PlanRecorder {
       clients: plan.clients.length + 1,
       ...(options.replay !== undefined && { replay: options.replay }),
     });
-    this.observer = { ...this.#network(), ...this.#servers(), ...this.#clients(), ...this.#world() };
+    this.observer = { ...this.#network(), ...this.#servers(plan), ...this.#clients(), ...this.#world() };
   }
 
   finish(outcome: Outcome, history: readonly HistoryEvent[]): RunRecord {
@@ -88,10 +96,12 @@ class PlanRecorder {
     };
   }
 
-  #servers(): WorldObserver {
+  #servers(plan: Plan): WorldObserver {
     const recorder = this.#recorder;
     return {
-      started: this.#on(({ server, stored }: WorldEventOf<"started">) => recorder.start(server, stored)),
+      started: this.#on(({ server, stored }: WorldEventOf<"started">) => {
+        recorder.start(server, plan.engine === "paxos" ? storedAsLog(stored) : stored);
+      }),
       crashed: this.#on(({ server, why, power }: WorldEventOf<"crashed">) => {
         recorder.crash(server, power ? `${why}, power lost` : why);
       }),
@@ -106,6 +116,13 @@ class PlanRecorder {
       ),
       stepped: this.#on(({ server, input, effects, state }: WorldEventOf<"stepped">) => {
         recorder.stepped(server, input, effects, state);
+      }),
+      paxosStepped: this.#on(({ server, input, effects, state }: WorldEventOf<"paxosStepped">) => {
+        const { role, term, leader, commitIndex, durableWrite, lastWrite, log } = state;
+        const votes = role === "candidate" ? [...state.promises].filter(([, given]) => given).map(([id]) => id) : [];
+        const durableIndex = durableWrite === lastWrite ? log.lastIndex : commitIndex;
+        const figures = { role, term, votedFor: null, leader, commitIndex, durableIndex, votes };
+        recorder.step(server, figures, paxosChanges(effects, state), input.type);
       }),
       applied: this.#on(({ server, index, term, command }: WorldEventOf<"applied">) => {
         recorder.apply(server, index, term, command);

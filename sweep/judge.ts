@@ -1,6 +1,8 @@
-import { drawPlan, runPlan, type Outcome, type Plan } from "../sim/swarm/index.js";
+import { drawPlan, runPlan, type EngineName, type Outcome, type Plan } from "../sim/swarm/index.js";
 
+/** Which runs: on which engine, and how. */
 export interface JudgeOptions {
+  readonly engine: EngineName;
   /** Runs each plan twice, the second time unobserved, and compares the hashes. */
   readonly checkDeterminism: boolean;
 }
@@ -14,10 +16,13 @@ export interface Assignment extends JudgeOptions {
 export const DETERMINISM = "equal plans, equal runs";
 
 export function judgeSeed(seed: number, options: JudgeOptions): Promise<Outcome> {
-  return judgePlan(drawPlan(seed), options);
+  return judgePlan(drawPlan(seed, options.engine), options);
 }
 
-export async function judgePlan(plan: Plan, { checkDeterminism }: JudgeOptions): Promise<Outcome> {
+export async function judgePlan(
+  plan: Plan,
+  { checkDeterminism }: Pick<JudgeOptions, "checkDeterminism">,
+): Promise<Outcome> {
   const outcome = await runPlan(plan);
   // A run ends where a rule breaks: without its oracles it would go on.
   if (!checkDeterminism || outcome.violation !== null) return outcome;

@@ -72,8 +72,8 @@ class Hand {
       this.#assigned.push(value);
     }
     if (this.#assigned.length === 0 || this.#options.signal.aborted) return this.#finish();
-    const { checkDeterminism } = this.#options;
-    this.#thread().postMessage({ seeds: this.#assigned, checkDeterminism } satisfies Assignment);
+    const { checkDeterminism, engine } = this.#options;
+    this.#thread().postMessage({ seeds: this.#assigned, checkDeterminism, engine } satisfies Assignment);
     this.#watch();
   }
 

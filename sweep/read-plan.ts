@@ -1,20 +1,20 @@
 import { readFileSync } from "node:fs";
 
 import { InvalidArgumentError } from "../runtime/index.js";
-import { drawPlan, type Plan } from "../sim/swarm/index.js";
+import { drawPlan, ENGINES, type EngineName, type Plan } from "../sim/swarm/index.js";
 
 const PARTS = ["raft", "kv", "storage", "disk", "network", "core", "limits"] as const;
 const LISTS = ["clients", "faults", "interventions"] as const;
 
 /**
- * The plan of a seed, or the one in a file.
+ * The plan of a seed on an engine, or the one in a file, which has its own.
  * @throws InvalidArgumentError where it is neither
  */
-export function readPlan(source: string): Plan {
+export function readPlan(source: string, engine: EngineName = "raft"): Plan {
   if (/^\d+$/.test(source)) {
     const seed = Number(source);
     if (!Number.isSafeInteger(seed)) throw new InvalidArgumentError(`seed ${source} is too large`);
-    return drawPlan(seed);
+    return drawPlan(seed, engine);
   }
   let plan: unknown;
   try {
@@ -33,5 +33,7 @@ function problemOf(plan: unknown): string | null {
   for (const name of ["seed", "servers", "chaosMs"]) if (!Number.isFinite(parts[name])) return `${name} is no number`;
   for (const name of PARTS) if (typeof parts[name] !== "object" || parts[name] === null) return `${name} is missing`;
   for (const name of LISTS) if (!Array.isArray(parts[name])) return `${name} is no list`;
+  const { engine = "raft" } = parts;
+  if (typeof engine !== "string" || !(engine in ENGINES)) return `it names no engine, but ${JSON.stringify(engine)}`;
   return null;
 }

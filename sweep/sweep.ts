@@ -2,12 +2,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { recordPlan, writeInspector } from "../inspector/index.js";
-import { drawPlan, type Outcome, type Plan } from "../sim/swarm/index.js";
+import { drawPlan, ENGINES, type EngineName, type Outcome, type Plan } from "../sim/swarm/index.js";
 import { runSeeds, STUCK } from "./pool.js";
 import { Tally } from "./tally.js";
 import { failureLine, replayCommand } from "./words.js";
 
 export interface SweepOptions {
+  readonly engine: EngineName;
   readonly firstSeed: number;
   readonly count: number;
   /** Seeds that failed once: they are run before the others. */
@@ -42,7 +43,7 @@ function* seedsOf({ also, firstSeed, count }: SweepOptions): Generator<number> {
 
 /** Runs the seeds; keeps of each failure a line, its plan and a page that shows it; writes a summary. */
 export async function sweep(options: SweepOptions): Promise<SweepReport> {
-  const tally = new Tally();
+  const tally = new Tally(ENGINES[options.engine].marks);
   const enough = new AbortController();
   const timer = options.seconds < Infinity ? setTimeout(() => enough.abort(), options.seconds * 1000) : undefined;
   const begun = performance.now();
@@ -52,7 +53,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
       signal: AbortSignal.any([options.signal, enough.signal]),
       onOutcome: (outcome) => {
         tally.add(outcome);
-        if (!outcome.ok) options.onFailure(failureLine(outcome, drawPlan(outcome.seed), options.code));
+        if (!outcome.ok) options.onFailure(failureLine(outcome, drawPlan(outcome.seed, options.engine), options.code));
         if (tally.failures.length >= options.maxFailures) enough.abort();
         options.onRun(tally, outcome);
       },
@@ -62,20 +63,29 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   }
   const seconds = (performance.now() - begun) / 1000;
   mkdirSync(options.dir, { recursive: true });
-  for (const outcome of tally.failures) await keepFailure(outcome, options.dir);
+  for (const outcome of tally.failures) await keepFailure(outcome, options);
   const summaryFile = join(options.dir, "summary.json");
-  const { code, firstSeed, count, workers, checkDeterminism } = options;
-  const head = { code, firstSeed, count, workers, checkDeterminism, seconds, seedsPerSecond: tally.seeds / seconds };
+  const { code, engine, firstSeed, count, workers, checkDeterminism } = options;
+  const head = {
+    code,
+    engine,
+    firstSeed,
+    count,
+    workers,
+    checkDeterminism,
+    seconds,
+    seedsPerSecond: tally.seeds / seconds,
+  };
   writeFileSync(summaryFile, `${JSON.stringify({ ...head, ...tally.toJson() }, null, 2)}\n`);
   return { tally, seconds, summaryFile };
 }
 
-async function keepFailure({ seed, violation }: Outcome, dir: string): Promise<void> {
-  const plan = drawPlan(seed);
-  const base = join(dir, `seed-${seed}`);
+async function keepFailure({ seed, violation }: Outcome, { dir, engine }: SweepOptions): Promise<void> {
+  const plan = drawPlan(seed, engine);
+  const base = join(dir, engine === "raft" ? `seed-${seed}` : `${engine}-seed-${seed}`);
   writePlan(`${base}.json`, plan);
   // What does not end cannot be written down either, and what ended its thread would end this one.
-  if (violation?.rule !== STUCK && violation?.seq !== 0) await writePage(`${base}.html`, plan, replayCommand(seed));
+  if (violation?.rule !== STUCK && violation?.seq !== 0) await writePage(`${base}.html`, plan, replayCommand(plan));
 }
 
 export function writePlan(file: string, plan: Plan): void {

@@ -1,4 +1,4 @@
-import { FAULT_KINDS, MARKS, type Mark, type Outcome } from "../sim/swarm/index.js";
+import { FAULT_KINDS, MARKS, type Outcome } from "../sim/swarm/index.js";
 
 export interface Reached {
   /** In how many runs it came up. */
@@ -15,7 +15,13 @@ export class Tally {
   unanswered = 0;
   events = 0;
   readonly failures: Outcome[] = [];
+  readonly #marks: Readonly<Record<string, string>>;
   readonly #coverage = new Map<string, { seeds: number; times: number }>();
+
+  /** `marks`: the rare states that the engine can reach. */
+  constructor(marks: Readonly<Record<string, string>> = MARKS) {
+    this.#marks = marks;
+  }
 
   add(outcome: Outcome): void {
     this.seeds++;
@@ -45,7 +51,7 @@ export class Tally {
   }
 
   get neverReached(): readonly string[] {
-    return [...this.faults, ...Object.keys(MARKS)].filter((name) => this.reached(name).seeds === 0);
+    return [...this.faults, ...Object.keys(this.#marks)].filter((name) => this.reached(name).seeds === 0);
   }
 
   /** A line for each fault class and each rare state: by how many seeds it was reached, and how often. */
@@ -53,19 +59,19 @@ export class Tally {
     const faults = this.faults.map((name) =>
       this.#line(name, name.replace("fault.", "").replace("hook.", "crash at ")),
     );
-    const marks = (Object.keys(MARKS) as Mark[]).map((name) => this.#line(name, MARKS[name]));
+    const marks = Object.entries(this.#marks).map(([name, words]) => this.#line(name, words));
     return ["faults                            seeds      times", ...faults, "", "rare states", ...marks];
   }
 
   #line(name: string, words: string): string {
     const { seeds, times } = this.reached(name);
-    const isMark = name in MARKS;
+    const isMark = name in this.#marks;
     const label = (isMark ? name : words).padEnd(28);
     return `  ${label} ${String(seeds).padStart(8)} ${String(times).padStart(10)}${isMark ? `  ${words}` : ""}`;
   }
 
   toJson(): Record<string, unknown> {
-    const names = [...this.faults, ...Object.keys(MARKS)];
+    const names = [...this.faults, ...Object.keys(this.#marks)];
     return {
       seeds: this.seeds,
       simulatedSeconds: Math.round(this.simulatedMs / 1000),

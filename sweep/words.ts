@@ -2,12 +2,12 @@ import type { FaultKind, Outcome, Plan } from "../sim/swarm/index.js";
 
 /** What a plan is made of, in a line. */
 export function describePlan(plan: Plan): string {
-  const { servers, clients, faults, raft, kv, core } = plan;
+  const { engine = "raft", servers, clients, faults, raft, kv, core } = plan;
   const operations = clients.reduce((sum, client) => sum + client.operations.length, 0);
   const flags = (["preVote", "checkQuorum", "leaseReads"] as const).filter((name) => raft[name]).join(" ");
   const snapshots = kv.maxRaftState < 0 ? "no snapshots" : `snapshots from ${kv.maxRaftState} bytes`;
   return [
-    `${servers} servers`,
+    `${servers} servers${engine === "raft" ? "" : ` of ${engine}`}`,
     `${clients.length} clients`,
     `${operations} operations`,
     `heartbeat ${raft.heartbeatMs} ms, election ${raft.electionTimeoutMinMs}-${raft.electionTimeoutMaxMs} ms`,
@@ -27,9 +27,9 @@ function describeFaults(kinds: readonly FaultKind[]): string {
 /** A failure in one line: everything that it takes to see it again. */
 export function failureLine({ seed, violation }: Outcome, plan: Plan, code: string): string {
   const what = violation === null ? "" : `${violation.rule}: ${violation.message.split("\n")[0]}`;
-  return `FAILED seed ${seed} of ${code} [${describePlan(plan)}] ${what} | replay: ${replayCommand(seed)}`;
+  return `FAILED seed ${seed} of ${code} [${describePlan(plan)}] ${what} | replay: ${replayCommand(plan)}`;
 }
 
-export function replayCommand(seed: number): string {
-  return `npx kvraft sweep --replay ${seed}`;
+export function replayCommand({ engine = "raft", seed }: Pick<Plan, "engine" | "seed">): string {
+  return `npx kvraft sweep ${engine === "raft" ? "" : `--engine ${engine} `}--replay ${seed}`;
 }

@@ -7,8 +7,8 @@ import { judgeSeed, type Assignment } from "./judge.js";
 
 keepGuard();
 
-parentPort?.on("message", ({ seeds, checkDeterminism }: Assignment) => {
+parentPort?.on("message", ({ seeds, ...options }: Assignment) => {
   void (async () => {
-    for (const seed of seeds) parentPort?.postMessage(await judgeSeed(seed, { checkDeterminism }));
+    for (const seed of seeds) parentPort?.postMessage(await judgeSeed(seed, options));
   })();
 });

@@ -42,7 +42,8 @@ describe("docs/testing.md", () => {
 
   test("rules: from outside, from inside, and of the sweep itself", () => {
     const [outside, inside] = page.split("From inside, after each event") as [string, string];
-    const named = [outside, inside].flatMap((part) => tableOf(part, "rule").map(([rule]) => rule as string));
+    const tables = [tableOf(outside, "rule"), tableOf(inside, "rule"), tableOf(inside, "rule of Paxos")];
+    const named = tables.flatMap((table) => table.map(([rule]) => rule as string));
     expect(named.sort()).toEqual(Object.values(RULES).sort());
     for (const rule of [STUCK, DETERMINISM]) expect(page.replaceAll("\n", " ")).toContain(`"${rule}"`);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { HistoryEvent } from "../sim/index.js";
-import { CommitRecord, encodeSnapshot } from "./harness/commit-record.js";
+import { CommitRecord, encodeSnapshot, FILLED } from "./harness/commit-record.js";
 import { checkAppends, marker } from "./harness/kv-checks.js";
 import { assertLinearizable } from "./harness/linearizable.js";
 import { passedLine, replayCommand } from "./harness/runner.js";
@@ -42,6 +42,19 @@ describe("lab harness: what is applied", () => {
     ["index 0", command(0, 11), "applied index 0 out of order, expected 1"],
   ])("refuses %s", (_, msg, wrong) => {
     expect(threeApplied().command(1, msg)).toContain(wrong);
+  });
+
+  test("an index that the engine has filled is passed over by every server, or by none", () => {
+    const record = new CommitRecord(3, { fillsHoles: true });
+    expect(record.command(0, command(1, 11))).toBeNull();
+    expect(record.command(0, command(3, 13))).toBeNull();
+    expect(record.at(2)).toBe(FILLED);
+    expect(record.count(2)).toBe(1);
+    expect(record.command(1, command(1, 11))).toBeNull();
+    expect(record.command(1, command(2, 12))).toContain("differs from what was committed there before");
+    expect(record.command(2, command(3, 13))).toBe("server 2 passed over index 1, which holds 11");
+    expect(record.command(0, command(2, 12))).toContain("out of order, expected 4");
+    expect(new CommitRecord(3).command(0, command(2, 12))).toContain("out of order, expected 1");
   });
 
   test("refuses a repetition, but not after a restart", () => {

@@ -6,6 +6,7 @@ import { NotLeaderError } from "../raft/index.js";
 import type { Raft } from "../raft/index.js";
 import { AbortError, decode, encode, InvalidArgumentError, TimeoutError } from "../runtime/index.js";
 import type { Runtime } from "../runtime/index.js";
+import { ENGINES, type LabEngine } from "./harness/engines.js";
 import { FakeLog } from "./harness/fake-log.js";
 import { forSeeds } from "./harness/seeds.js";
 import { eventually, ServiceCluster, track } from "./harness/service-cluster.js";
@@ -40,10 +41,10 @@ interface CounterNode {
 
 type CounterCluster = ServiceCluster<CounterNode>;
 
-function counterCluster(runtime: Runtime, maxRaftState = -1): CounterCluster {
+function counterCluster(runtime: Runtime, { make }: LabEngine, maxRaftState = -1): CounterCluster {
   return new ServiceCluster<CounterNode>(runtime, 3, (context) => {
     const counter = new Counter();
-    const { rsm, raft } = startRsm({ ...context, maxRaftState, runtime, stateMachine: counter });
+    const { rsm, raft } = startRsm({ ...context, maxRaftState, runtime, stateMachine: counter, engine: make });
     return { rsm, raft, counter, kill: () => rsm.kill() };
   });
 }
@@ -74,10 +75,10 @@ async function incs(cluster: CounterCluster, count: number): Promise<void> {
 
 const SEEDS = 20;
 
-describe("the labs' rsm tests", () => {
+describe.each(ENGINES)("the labs' rsm tests on $name", (engine) => {
   test("rsm: basic (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       for (let i = 1; i <= 10; i++) {
         expect(await submitAnywhere(cluster, "inc")).toBe(i);
         await checkCounter(cluster, i);
@@ -86,7 +87,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: concurrent submit (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       const results = await Promise.all(Array.from({ length: 50 }, () => submitAnywhere(cluster, "inc")));
       expect(new Set(results).size).toBe(50);
       await checkCounter(cluster, 50);
@@ -94,7 +95,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: leader failure (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       await incs(cluster, 1);
       const leader = await cluster.leader();
       cluster.isolate(leader);
@@ -107,7 +108,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: leader partition (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       await incs(cluster, 1);
       const leader = await cluster.leader();
       cluster.isolate(leader);
@@ -125,7 +126,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: restart (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       await incs(cluster, 100);
       await checkCounter(cluster, 100);
       cluster.shutdownAll();
@@ -137,7 +138,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: shutdown (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       const leader = await cluster.leader();
       // Cut off, so that the shutdown certainly finds them waiting.
       if (runtime.random.next() < 0.5) cluster.isolate(leader);
@@ -152,7 +153,7 @@ describe("the labs' rsm tests", () => {
 
   test("rsm: restart and submit (4A)", () =>
     forSeeds(SEEDS, async (runtime) => {
-      const cluster = counterCluster(runtime);
+      const cluster = counterCluster(runtime, engine);
       await incs(cluster, 100);
       await checkCounter(cluster, 100);
       cluster.shutdownAll();
@@ -174,7 +175,7 @@ describe("the labs' rsm tests", () => {
   test("rsm: creating and restoring snapshot (4C)", () =>
     forSeeds(SEEDS, async (runtime) => {
       const maxRaftState = 1000;
-      const cluster = counterCluster(runtime, maxRaftState);
+      const cluster = counterCluster(runtime, engine, maxRaftState);
       for (let i = 0; i < 100; i++) {
         await submitAnywhere(cluster, "inc");
         expect(cluster.logSize()).toBeLessThanOrEqual(2 * maxRaftState);

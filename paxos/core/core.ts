@@ -138,7 +138,7 @@ export class PaxosCore implements ReplicaCore<Request, Reply, PaxosState> {
     const { term } = log.entryAt(index);
     log.compactTo(index, term, state.term);
     state.snapshot = { index, term, data };
-    state.persistSnapshot(state.snapshot);
+    state.persistSnapshot(state.snapshot, false);
     return true;
   }
 

@@ -41,7 +41,7 @@ export function askForChosen(state: PaxosState): void {
   const incoming = state.incomingSnapshot?.from === learnFrom ? state.incomingSnapshot : null;
   const { index: snapshotIndex = 0, received: offset = 0 } = incoming ?? {};
   const from = state.commitIndex + 1;
-  state.send(learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
+  state.send(state.learnFrom, { type: "learn", sender: state.me, seq: state.learnSeq, from, snapshotIndex, offset });
 }
 
 /**
@@ -166,7 +166,7 @@ function install(state: PaxosState, snapshot: Snapshot, ballot: number): void {
   state.log.compactTo(snapshot.index, snapshot.term, ballot);
   for (const instance of state.acks.keys()) if (instance <= snapshot.index) state.acks.delete(instance);
   state.snapshot = snapshot;
-  state.persistSnapshot(snapshot);
+  state.persistSnapshot(snapshot, true);
   state.effects.push({ type: "restore", after: state.lastWrite, snapshot });
   state.advanceCommit(snapshot.index);
 }

@@ -259,7 +259,7 @@ export class PaxosState implements ReplicaState {
   }
 
   /** Two writes: see journal.ts for what a crash between them leaves. */
-  persistSnapshot({ index, term, data }: Snapshot): void {
+  persistSnapshot({ index, term, data }: Snapshot, isForeign: boolean): void {
     const records: Entry[] = [];
     const writer = this.#writer;
     if (this.#journalEnd === this.#journalStart) records.push(encodeFiller(writer));
@@ -270,7 +270,7 @@ export class PaxosState implements ReplicaState {
       records.push(encodeVote(writer, vote));
     }
     this.#append(records);
-    this.#persist({ index: position, term: positionTerm, data }, 0, NO_ENTRIES);
+    this.#persist({ index: position, term: positionTerm, data }, 0, NO_ENTRIES, isForeign);
     this.#journalStart = position;
   }
 
@@ -280,11 +280,12 @@ export class PaxosState implements ReplicaState {
     this.#journalTerm = this.term;
   }
 
-  #persist(snapshot: Snapshot | null, firstIndex: number, entries: readonly Entry[]): void {
+  #persist(snapshot: Snapshot | null, firstIndex: number, entries: readonly Entry[], isForeign = false): void {
     const write = ++this.lastWrite;
     const hardState = this.#promiseChanged ? { term: this.term, votedFor: null } : null;
     this.#promiseChanged = false;
-    this.effects.push({ type: "persist", write, hardState, snapshot, discardLog: false, firstIndex, entries });
+    const discardLog = false;
+    this.effects.push({ type: "persist", write, hardState, snapshot, discardLog, isForeign, firstIndex, entries });
   }
 
   /** The last write holds this leader's own votes in these instances. */

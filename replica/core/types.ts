@@ -66,6 +66,11 @@ export interface PersistEffect {
   /** Replaces the snapshot. Entries up to its index go; with `discardLog` all of them. */
   readonly snapshot: Snapshot | null;
   readonly discardLog: boolean;
+  /**
+   * The snapshot came from another server, and the log does not hold what is in it: the write is done only once the snapshot
+   * is durable too, as it is with `discardLog`. Any other snapshot may still be lost, with nothing lost by it. Default false.
+   */
+  readonly isForeign?: boolean;
   /** Not 0: remove the entries from `firstIndex` on, if there are any, then store `entries` there. */
   readonly firstIndex: number;
   readonly entries: readonly Entry[];

@@ -8,7 +8,7 @@ import { Option, type Command } from "commander";
 
 import { recordLines, recordPlan, writeInspector } from "../../inspector/index.js";
 import { KvraftError } from "../../runtime/index.js";
-import { testOfPlan, type Outcome } from "../../sim/swarm/index.js";
+import { ENGINE_NAMES, testOfPlan, type EngineName, type Outcome } from "../../sim/swarm/index.js";
 import {
   describePlan,
   judgePlan,
@@ -25,6 +25,7 @@ import { wholeNumber } from "./options.js";
 import { Exit, run, type Outside } from "./outside.js";
 
 interface SweepFlags {
+  readonly engine: EngineName;
   readonly seeds: number;
   readonly from: number;
   readonly today?: boolean;
@@ -54,10 +55,14 @@ export function sweepCommand(program: Command, outside: Outside): void {
   const command = program
     .command("sweep")
     .description("simulate thousands of clusters with faults of every kind and look for a broken rule")
+    .addOption(new Option("--engine <name>", "what replicates the log").choices(ENGINE_NAMES).default("raft"))
     .option("--seeds <number>", "how many", wholeNumber(1, MAX_SEEDS), 1000)
     .option("--from <seed>", "the first of them", wholeNumber(0, Number.MAX_SAFE_INTEGER - MAX_SEEDS), 1)
     .addOption(new Option("--today", "begin with a seed that today's date gives (UTC)").conflicts("from"))
-    .option("--also <file>", "first the seeds of this file: a line each, the seed and what it showed")
+    .option(
+      "--also <file>",
+      "first the seeds of this file: a line each, the seed and what it showed; or engine, seed, ...",
+    )
     .option("--workers <number>", "threads", wholeNumber(1, MAX_WORKERS), availableParallelism())
     .option("--seconds <number>", "begin no more seeds after so long", wholeNumber(1, 1e6))
     .option("--max-failures <number>", "begin no more seeds after so many failures", wholeNumber(1, 1e6), 10)
@@ -83,7 +88,7 @@ export function sweepCommand(program: Command, outside: Outside): void {
 }
 
 async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<number> {
-  const also = flags.also === undefined ? [] : readSeedList(flags.also);
+  const also = flags.also === undefined ? [] : readSeedList(flags.also, flags.engine);
   const firstSeed = flags.today === true ? seedOfToday() : flags.from;
   const progress = new Progress(flags.seeds + also.length, err, process.stderr.isTTY);
   const stop = new AbortController();
@@ -95,7 +100,15 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
       out(`seeds ${firstSeed} to ${firstSeed + flags.seeds - 1}${more}, on ${flags.workers} threads\n`);
     }
     const { tally, seconds, summaryFile } = await sweep({
-      ...{ firstSeed, count: flags.seeds, also, workers: flags.workers, stuckMs: STUCK_MS, code: codeName() },
+      ...{
+        engine: flags.engine,
+        firstSeed,
+        count: flags.seeds,
+        also,
+        workers: flags.workers,
+        stuckMs: STUCK_MS,
+        code: codeName(),
+      },
       ...{ seconds: flags.seconds ?? Infinity, maxFailures: flags.maxFailures, dir: flags.dir, signal: stop.signal },
       checkDeterminism: flags.checkDeterminism === true,
       onRun: (sums) => progress.update(sums),
@@ -125,9 +138,9 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
 }
 
 async function replayOne(source: string, flags: SweepFlags, { out }: Outside): Promise<number> {
-  const plan = readPlan(source);
+  const plan = readPlan(source, flags.engine);
   const isSeed = /^\d+$/.test(source);
-  const replay = isSeed ? replayCommand(plan.seed) : `npx kvraft sweep --replay ${source}`;
+  const replay = isSeed ? replayCommand(plan) : `npx kvraft sweep --replay ${source}`;
   const outcome = flags.checkDeterminism === true ? await judgePlan(plan, { checkDeterminism: true }) : await tell();
   async function tell(): Promise<Outcome> {
     const recorded = await recordPlan(plan, { title: `Seed ${plan.seed}`, replay });
@@ -144,7 +157,7 @@ async function replayOne(source: string, flags: SweepFlags, { out }: Outside): P
 }
 
 async function shrinkOne(source: string, flags: SweepFlags, { out, err }: Outside): Promise<number> {
-  const before = readPlan(source);
+  const before = readPlan(source, flags.engine);
   const shrunk = await shrinkPlan(before, {
     onSmaller: (plan, runs) => err(`after ${runs} runs: ${describePlan(plan)}\n`),
   });
@@ -173,7 +186,7 @@ function verdict({ seed, violation, hash, events, simulatedMs, operations, unans
   return `seed ${seed} broke "${violation.rule}" at ${(violation.atMs / 1000).toFixed(3)} s (#${violation.seq}): ${violation.message}\n${figures}`;
 }
 
-function readSeedList(file: string): number[] {
+function readSeedList(file: string, engine: EngineName): number[] {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -181,7 +194,7 @@ function readSeedList(file: string): number[] {
     throw new KvraftError("INVALID_ARGUMENT", `--also ${file} cannot be read: ${(cause as Error).message}`, { cause });
   }
   try {
-    return parseSeedList(text);
+    return parseSeedList(text, engine);
   } catch (cause) {
     throw new KvraftError("INVALID_ARGUMENT", `--also ${file}: ${(cause as Error).message}`, { cause });
   }

@@ -53,8 +53,8 @@ export interface RecoveryReport {
 
 /**
  * Raft's storage on a disk. A write is done when it is durable; writes that wait share one sync. A snapshot of entries
- * that are in the log anyway (one that does not discard the log) is done when the log is: it is written beside the
- * appends, and a crash before its end leaves the state as it is without it.
+ * that are in the log anyway (one that neither discards the log nor is foreign) is done when the log is: it is written
+ * beside the appends, and a crash before its end leaves the state as it is without it.
  *
  * A failed disk fails the write, all that wait and all later ones with the same DiskFailedError. A full disk fails
  * nothing: what waits goes on when there is space.
@@ -227,15 +227,16 @@ export class WalStorage implements DurableStorage {
     this.#writing = null;
   }
 
-  /** As much of the queue as goes to the disk at once. A snapshot that replaces the log goes alone. */
+  /** As much of the queue as goes to the disk at once. A snapshot of what the log does not hold goes alone. */
   #takeGroup(): void {
     const queue = this.#queue;
     let count = 0;
     for (let bytes = 0; count < queue.length && bytes < this.#limits.groupBytes; count++) {
       const { write } = queue[count] as PendingWrite;
-      if (write.discardLog && count > 0) break;
+      const goesAlone = write.discardLog || write.isForeign === true;
+      if (goesAlone && count > 0) break;
       for (const entry of write.entries) bytes += entry.data.length;
-      if (write.discardLog) bytes = Infinity;
+      if (goesAlone) bytes = Infinity;
     }
     this.#group = count === queue.length ? queue : queue.slice(0, count);
     this.#queue = count === queue.length ? [] : queue.slice(count);
@@ -246,8 +247,10 @@ export class WalStorage implements DurableStorage {
     const [first] = writes as [StorageWrite];
     const payloads = encodeWrites(writes, this.#limits.recordBytes);
     if (first.snapshot !== null && first.discardLog) return this.#install(first, first.snapshot, payloads);
+    if (first.snapshot !== null && first.isForeign === true) await this.#saveNow(first.snapshot);
     await this.#append(payloads);
     for (const write of writes) this.#note(write);
+    if (first.isForeign === true) return;
     const snapshot = writes.findLast((write) => write.snapshot !== null)?.snapshot;
     if (snapshot) this.#saveLater(snapshot);
   }
@@ -289,6 +292,15 @@ export class WalStorage implements DurableStorage {
   }
 
   // ---- snapshots beside the log -----------------------------------------------------------------------------------------
+
+  /** Before the write that it belongs to: until then it may be there or not. */
+  async #saveNow(snapshot: Snapshot): Promise<void> {
+    this.#nextSnapshot = null;
+    await this.#saving;
+    if (this.#health.state === "failed") throw this.#health.error;
+    await writeSnapshot(this.#directory, snapshot);
+    await this.#adopt(snapshot);
+  }
 
   #saveLater(snapshot: Snapshot): void {
     this.#nextSnapshot = snapshot;

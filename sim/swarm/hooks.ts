@@ -53,9 +53,11 @@ export class HookWatch {
     return {
       ...((wanted.has("voteGranted") || wanted.has("leaderElected")) && {
         stepped: (event: WorldEventOf<"stepped">) => this.#onStep(event),
+        paxosStepped: (event: WorldEventOf<"paxosStepped">) => this.#onStep(event),
       }),
       ...((wanted.has("voteGranted") || wanted.has("appendReached")) && {
         released: (event: WorldEventOf<"released">) => this.#onRelease(event),
+        paxosReleased: (event: WorldEventOf<"paxosReleased">) => this.#onPaxosRelease(event),
       }),
       ...(wanted.has("beforeReply") && {
         durable: ({ server }: WorldEventOf<"durable">) => this.#reached("beforeReply", server),
@@ -69,7 +71,7 @@ export class HookWatch {
     };
   }
 
-  #onStep({ server, state }: WorldEventOf<"stepped">): void {
+  #onStep({ server, state }: WorldEventOf<"stepped"> | WorldEventOf<"paxosStepped">): void {
     const leads = state.role === "leader" ? state.term : 0;
     if (leads === (this.#leads.get(server) ?? 0)) return;
     this.#leads.set(server, leads);
@@ -88,7 +90,16 @@ export class HookWatch {
     }
   }
 
-  /** A follower has stored the leader's log up to `index`. */
+  #onPaxosRelease({ server, effect, state }: WorldEventOf<"paxosReleased">): void {
+    if (effect.type !== "reply") return;
+    const { message } = effect;
+    if (message.type === "prepareReply" && message.granted && !message.probe) this.#later("voteGranted", server);
+    else if (message.type === "acceptReply" && message.count > 0 && state.leader !== null) {
+      this.#onAppendStored(state.leader, state.term, message.first + message.count - 1, server);
+    }
+  }
+
+  /** A follower has stored the leader's log up to `index`; an acceptor has voted up to there. */
   #onAppendStored(leader: number, term: number, index: number, follower: number): void {
     let reach = this.#reaches.get(leader);
     if (reach === undefined || reach.term !== term || index > reach.lastIndex) {

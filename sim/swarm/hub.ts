@@ -6,6 +6,7 @@ type Listener = (event: never) => void;
 const TYPES: readonly WorldEventType[] = [
   ...(["sent", "delivered", "dropped", "duplicated", "started", "crashed", "paused", "resumed"] as const),
   ...(["clockChanged", "failed", "diskHealth", "stepped", "released", "writing", "durable", "applied"] as const),
+  ...(["paxosStepped", "paxosReleased"] as const),
   ...(["snapshotTaken", "snapshotRestored", "stateHash", "invoked", "returned"] as const),
   ...(["faultBegan", "faultEnded", "phase", "violation"] as const),
 ];

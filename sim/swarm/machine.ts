@@ -1,12 +1,13 @@
 import { forkRandom, type Random, type Runtime } from "../../runtime/index.js";
 import { Server } from "../../labrpc/index.js";
 import { startKVServer, type Command, type KVServer, type Results, type StateMachine } from "../../kvraft/index.js";
-import { makeRaft, type RaftObserver, type StorageWrite } from "../../raft/index.js";
+import type { ReplicaState, Snapshot, StorageWrite } from "../../replica/index.js";
 import { openStorage, type DurableStorage } from "../../server/storage/index.js";
 import { SimDisk, type Host, type LinkNetwork, type SimRuntime } from "../index.js";
 import { MachineClock } from "./clock.js";
 import { DiskTiming } from "./disk-timing.js";
-import { hashBytes } from "./hash.js";
+import { engineOf, type Watch } from "./engine.js";
+import { equalBytes, hashBytes } from "./hash.js";
 import type { Hub } from "./hub.js";
 import { serverName } from "./names.js";
 import type { Plan } from "./types.js";
@@ -47,8 +48,8 @@ export class Machine {
   #due: (() => void)[] = [];
   #waiting: (() => void)[] = [];
   #pauses = 0;
-  /** Index of the snapshot that Raft hands to the service next. */
-  #restoring = 0;
+  /** Snapshots that the log hands to the service next; an earlier one may be passed over for a later one. */
+  #restoring: Snapshot[] = [];
 
   constructor(number: number, context: MachineContext) {
     const { runtime, plan, network } = context;
@@ -116,7 +117,7 @@ export class Machine {
       persister: this.#watchStorage(life, storage),
       runtime,
       config: plan.raft,
-      engine: (options) => makeRaft({ ...options, observer: this.#raftObserver(life) }),
+      engine: (options) => engineOf(plan).makeLog(options, this.#watchLog(life)),
       watch: (machine) => this.#watchService(life, machine),
       onFailure: (error) => this.#onFailure(life, error),
       ...plan.kv,
@@ -194,29 +195,31 @@ export class Machine {
 
   // ---- watching -----------------------------------------------------------------------------------------------------------
 
-  #raftObserver(life: number): RaftObserver {
+  #watchLog(life: number): Watch {
     const { hub, runtime } = this.#context;
     const { number: server } = this;
-    const stepped = hub.listeners("stepped");
-    const released = hub.listeners("released");
     const { clock } = runtime;
-    return {
-      stepped: (input, effects, state) => {
-        if (this.life !== life) return;
-        const seq = hub.next();
-        runtime.note(state.term * 4096 + state.commitIndex);
-        if (stepped.length === 0) return;
-        const event = { type: "stepped", seq, atMs: clock.now(), server, input, effects, state } as const;
-        for (const listener of stepped) listener(event);
-      },
-      released: (effect, state) => {
-        if (this.life !== life) return;
-        if (effect.type === "restore") this.#restoring = effect.snapshot.index;
-        const seq = hub.next();
-        if (released.length === 0) return;
-        const event = { type: "released", seq, atMs: clock.now(), server, effect, state } as const;
-        for (const listener of released) listener(event);
-      },
+    return (steps, releases) => {
+      const stepped = hub.listeners(steps);
+      const released = hub.listeners(releases);
+      return {
+        stepped: (input, effects, state: ReplicaState) => {
+          if (this.life !== life) return;
+          const seq = hub.next();
+          runtime.note(state.term * 4096 + state.commitIndex);
+          if (stepped.length === 0) return;
+          const event = { type: steps, seq, atMs: clock.now(), server, input, effects, state };
+          for (const listener of stepped) listener(event as never);
+        },
+        released: (effect, state: ReplicaState) => {
+          if (this.life !== life) return;
+          if (effect.type === "restore") this.#restoring.push(effect.snapshot);
+          const seq = hub.next();
+          if (released.length === 0) return;
+          const event = { type: releases, seq, atMs: clock.now(), server, effect, state };
+          for (const listener of released) listener(event as never);
+        },
+      };
     };
   }
 
@@ -241,11 +244,17 @@ export class Machine {
     };
   }
 
+  #indexOf(snapshot: Uint8Array): number {
+    const at = this.#restoring.findIndex(({ data }) => equalBytes(data, snapshot));
+    return this.#restoring.splice(0, at + 1).at(-1)?.index ?? 0;
+  }
+
   #watchService(life: number, machine: StateMachine<Command, Results>): StateMachine<Command, Results> {
-    const { hub, runtime } = this.#context;
+    const { hub, plan, runtime } = this.#context;
     const { number: server } = this;
     this.#service = machine;
-    let index = this.storage?.load().snapshot?.index ?? 0;
+    this.#restoring = [];
+    let index = this.storage === null ? 0 : engineOf(plan).snapshotIndex(this.storage.load());
     let starts = index > 0;
     return {
       apply: (command, context) => {
@@ -268,7 +277,7 @@ export class Machine {
         machine.restore(bytes);
         if (this.life !== life) return;
         // The first one is what the storage held; of later ones the log says where they stand.
-        if (!starts) index = this.#restoring;
+        if (!starts) index = this.#indexOf(bytes);
         starts = false;
         hub.emit("snapshotRestored", { server, index, bytes });
       },

@@ -60,3 +60,56 @@ export const MARKS = {
 } as const;
 
 export type Mark = keyof typeof MARKS;
+
+/** Those of them that Paxos can reach too: in its words a term is a ballot. */
+const SHARED = [
+  ...(["readLost", "readByLease", "readBatch", "duplicateSuppressed", "sessionExpired", "sessionEvicted"] as const),
+  ...(["gaveUp", "gaveUpUnsent", "checkQuorumStepDown", "reelected", "leaderPaused", "twoLeaders"] as const),
+  ...(["transferDone", "transferFailed", "windowFull", "retreat", "oldReply", "commitWithoutLeaderDisk"] as const),
+  ...(["snapshotTaken", "snapshotInstalled", "snapshotChunked", "snapshotRestart", "leaderLostWrites"] as const),
+  ...(["tornTail", "lostUnsynced", "keptUnsynced", "snapshotNotKept", "recoveredSnapshot", "diskFullWait"] as const),
+  ...(["diskFailed", "allDown", "noMajorityUp"] as const),
+] satisfies readonly Mark[];
+
+const PAXOS_OWN = {
+  // Phase 1.
+  probeRefused: "a server asked whether it could take over, and was refused",
+  probeRefusedGone: "a probe was refused because the asker would first need a snapshot",
+  promiseRefusedSticky: "a promise was refused because a leader is alive",
+  promiseRefusedOld: "a promise was refused because a higher ballot was promised",
+  promiseRepeated: "a ballot was promised once more",
+  promiseInParts: "a promise told of so many votes that it took several messages",
+  duelingProposers: "two servers stood at once",
+  phase1Won: "a server took over for the whole log",
+  phase1Lost: "a server that stood learned of a higher ballot, or was refused",
+  takeOverAsked: "a server stood at the leader's request",
+  candidateBehind: "a server that stood found that acceptors know more to be chosen",
+  leaderLearns: "a leader took over while it still had to learn what was chosen",
+  holeFilled: "a hole was filled with a no-op",
+  valueAdopted: "a leader proposed the value of an earlier ballot again",
+  valueOfOthersAdopted: "the value was one that the leader had not voted for itself",
+  // Phase 2.
+  acceptRefused: "an acceptor refused a vote in a lower ballot than it has promised",
+  acceptUnprepared: "an acceptor voted in a ballot that it was not asked to promise before",
+  acceptRepeated: "an accept brought only what was voted for already",
+  voteOverwritten: "a vote gave way to another value's of a higher ballot",
+  voteRepeated: "a vote gave way to the same value's of a higher ballot",
+  chosenOutOfOrder: "an instance was chosen before one in front of it",
+  deposedByBallot: "a leader learned of a higher ballot",
+  // Learning.
+  oldVoteNotTaken: "a learner did not take its vote of an earlier ballot for what was chosen",
+  learnedRange: "a server learned a range of chosen values",
+  learnedElsewhere: "a question was put to another server",
+  snapshotWithVotes: "a snapshot was taken while there were votes beyond it",
+  // Reads and disks.
+  readWaitedForPhase1: "a read waited until what phase 1 had found was chosen",
+  promiseLost: "a crash took a promise that was not durable yet",
+} as const;
+
+export type PaxosMark = keyof typeof PAXOS_OWN | (typeof SHARED)[number];
+
+/** The same for Paxos. */
+export const PAXOS_MARKS: Readonly<Record<string, string>> = {
+  ...PAXOS_OWN,
+  ...Object.fromEntries(SHARED.map((name) => [name, MARKS[name]])),
+};

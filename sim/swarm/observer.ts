@@ -1,3 +1,4 @@
+import type { PaxosEffect, PaxosInput, PaxosState } from "../../paxos/index.js";
 import type { RaftEffect, RaftInput, RaftState, StorageWrite, StoredState } from "../../raft/index.js";
 import type { Command, Results } from "../../kvraft/index.js";
 import type { HistoryEvent, NetMessage, NetLoss } from "../index.js";
@@ -37,6 +38,14 @@ export interface WorldEvents {
   };
   /** A message or restore effect takes place now: what it waited for is durable, says the driver. */
   released: { readonly server: number; readonly effect: RaftEffect; readonly state: RaftState };
+  /** The same two where Paxos is the engine. */
+  paxosStepped: {
+    readonly server: number;
+    readonly input: PaxosInput;
+    readonly effects: readonly PaxosEffect[];
+    readonly state: PaxosState;
+  };
+  paxosReleased: { readonly server: number; readonly effect: PaxosEffect; readonly state: PaxosState };
   /** A write is handed to the storage. */
   writing: { readonly server: number; readonly write: StorageWrite };
   /** The storage says that the write is durable. */

@@ -1,17 +1,9 @@
-import {
-  EntryType,
-  type Entry,
-  type RaftEffect,
-  type RaftReply,
-  type RaftRequest,
-  type RaftState,
-  type Snapshot,
-} from "../../raft/index.js";
-import type { Results } from "../../kvraft/index.js";
+import type { Entry, RaftEffect, RaftReply, RaftRequest, RaftState } from "../../raft/index.js";
 import { DurableState } from "./durable.js";
-import { equalBytes, hashBytes } from "./hash.js";
+import { equalBytes } from "./hash.js";
 import type { WorldEventOf, WorldObserver } from "./observer.js";
 import type { Rule } from "./rules.js";
+import { ServiceOracle } from "./service-oracle.js";
 
 interface KnownEntry {
   readonly term: number;
@@ -31,14 +23,13 @@ interface Committed {
 interface Life {
   term: number;
   commitIndex: number;
-  appliedIndex: number;
   /** The term in which it leads; 0 while it does not. */
   leads: number;
   lastIndex: number;
   state: RaftState | null;
 }
 
-const newLife = (): Life => ({ term: 0, commitIndex: 0, appliedIndex: 0, leads: 0, lastIndex: 0, state: null });
+const newLife = (): Life => ({ term: 0, commitIndex: 0, leads: 0, lastIndex: 0, state: null });
 
 /**
  * Checks after each event what must hold between all servers, counted on what is durable, also on those that are down:
@@ -57,9 +48,7 @@ export class Oracle implements WorldObserver {
   readonly #askers: readonly Map<number, number>[];
   readonly #entries: KnownEntry[][] = [];
   readonly #committed: Committed[] = [];
-  readonly #snapshots = new Map<number, { readonly hash: number; readonly length: number }>();
-  readonly #results: (number | undefined)[] = [];
-  readonly #stateHashes = new Map<number, number>();
+  readonly #service: ServiceOracle;
 
   constructor(servers: number, fail: (rule: Rule, message: string) => void) {
     this.#fail = fail;
@@ -68,6 +57,10 @@ export class Oracle implements WorldObserver {
     this.#disks = each.map(() => new DurableState());
     this.#lives = each.map(newLife);
     this.#askers = each.map(() => new Map());
+    this.#service = new ServiceOracle(servers, fail, (index) => {
+      const committed = this.#committed[index - 1];
+      return committed && this.#known(index, committed.term);
+    });
   }
 
   /** The highest index that any leader has committed. */
@@ -87,12 +80,11 @@ export class Oracle implements WorldObserver {
     const base = stored.snapshot?.index ?? 0;
     life.term = stored.hardState.term;
     life.commitIndex = base;
-    life.appliedIndex = base;
     life.lastIndex = base + stored.entries.length;
     this.#lives[server] = life;
     this.#askers[server]?.clear();
     this.#checkEntries(server, base + 1, stored.entries, stored.snapshot?.term);
-    if (stored.snapshot !== null) this.#checkSnapshot(server, stored.snapshot, "has stored");
+    this.#service.begin(server, stored.snapshot);
   }
 
   // ---- disks --------------------------------------------------------------------------------------------------------------
@@ -335,81 +327,20 @@ export class Oracle implements WorldObserver {
 
   // ---- the service --------------------------------------------------------------------------------------------------------
 
-  applied({ server, index, term, results }: WorldEventOf<"applied">): void {
-    const life = this.#life(server);
-    const committed = this.#committed[index - 1];
-    if (committed?.term !== term) {
-      const what = committed === undefined ? "is not committed" : `is of term ${committed.term} elsewhere`;
-      this.#fail("stateMachineSafety", `server ${server} applies (${index}, term ${term}), which ${what}`);
-    }
-    this.#checkNext(server, life.appliedIndex, index);
-    life.appliedIndex = index;
-    const hash = hashResults(results);
-    const known = this.#results[index];
-    if (known === undefined) this.#results[index] = hash;
-    else if (known !== hash) this.#fail("stateEqual", `entry ${index} has another result on server ${server}`);
+  applied(event: WorldEventOf<"applied">): void {
+    this.#service.applied(event);
   }
 
-  /** Only entries without a command are passed over. */
-  #checkNext(server: number, before: number, index: number): void {
-    if (index <= before) {
-      return this.#fail("appliedGrows", `server ${server} applies entry ${index} after entry ${before}`);
-    }
-    for (let skipped = before + 1; skipped < index; skipped++) {
-      const committed = this.#committed[skipped - 1];
-      const entry = committed && this.#known(skipped, committed.term);
-      if (entry?.type === EntryType.command) {
-        return this.#fail(
-          "appliedGrows",
-          `server ${server} applies entry ${index} after ${before}, without ${skipped}`,
-        );
-      }
-    }
+  snapshotTaken(event: WorldEventOf<"snapshotTaken">): void {
+    this.#service.snapshotTaken(event);
   }
 
-  snapshotTaken({ server, index, bytes }: WorldEventOf<"snapshotTaken">): void {
-    const hash = hashBytes(bytes);
-    const known = this.#snapshots.get(index);
-    if (known !== undefined && known.hash !== hash) {
-      this.#fail("stateEqual", `server ${server} has another state at ${index} than others`);
-    }
-    this.#snapshots.set(index, { hash, length: bytes.length });
-    if (index !== this.#life(server).appliedIndex) {
-      this.#fail("snapshotWhole", `server ${server} takes a snapshot at ${index}, having applied another number`);
-    }
+  snapshotRestored(event: WorldEventOf<"snapshotRestored">): void {
+    this.#service.snapshotRestored(event);
   }
 
-  snapshotRestored({ server, index, bytes }: WorldEventOf<"snapshotRestored">): void {
-    const life = this.#life(server);
-    if (index < life.appliedIndex) {
-      this.#fail(
-        "appliedGrows",
-        `server ${server} goes back from entry ${life.appliedIndex} to a snapshot at ${index}`,
-      );
-    }
-    life.appliedIndex = index;
-    const known = this.#snapshots.get(index);
-    if (known?.hash !== hashBytes(bytes)) {
-      this.#fail("snapshotWhole", `server ${server} restores ${bytes.length} bytes at ${index} that nobody put there`);
-    }
-  }
-
-  #checkSnapshot(server: number, { index, term, data }: Snapshot, what: string): void {
-    const committed = this.#committed[index - 1];
-    if (committed?.term !== term) {
-      this.#fail(
-        "snapshotWhole",
-        `server ${server} ${what} a snapshot up to (${index}, term ${term}), never committed`,
-      );
-    } else if (this.#snapshots.get(index)?.hash !== hashBytes(data)) {
-      this.#fail("snapshotWhole", `server ${server} ${what} a snapshot at ${index} that nobody made`);
-    }
-  }
-
-  stateHash({ server, index, hash }: WorldEventOf<"stateHash">): void {
-    const known = this.#stateHashes.get(index) ?? hash;
-    this.#stateHashes.set(index, known);
-    if (known !== hash) this.#fail("stateEqual", `server ${server} has another state at ${index} than others`);
+  stateHash(event: WorldEventOf<"stateHash">): void {
+    this.#service.stateHash(event);
   }
 
   #durable(server: number): DurableState {
@@ -419,14 +350,4 @@ export class Oracle implements WorldObserver {
   #life(server: number): Life {
     return this.#lives[server] as Life;
   }
-}
-
-/** Cheap, and different where servers answer differently. */
-function hashResults(results: Results): number {
-  let hash = results === null ? 1 : 2;
-  for (const result of results ?? []) {
-    const value = result === null ? -1 : typeof result === "number" ? result : result[1] * 1000 + result[0].length;
-    hash = (Math.imul(hash, 31) + value) | 0;
-  }
-  return hash;
 }

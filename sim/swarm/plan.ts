@@ -3,10 +3,10 @@ import type { LinkConditions } from "../index.js";
 import { chance, pick, shuffled } from "./chance.js";
 import { drawFaults } from "./plan-faults.js";
 import { drawClients } from "./plan-load.js";
-import type { CorePlan, DiskPlan, Fate, KvPlan, Plan, Range, StoragePlan } from "./types.js";
+import type { CorePlan, DiskPlan, EngineName, Fate, KvPlan, Plan, Range, StoragePlan } from "./types.js";
 
-/** Everything that `seed` decides. Each part is drawn from a stream of its own. */
-export function drawPlan(seed: number): Plan {
+/** Everything that `seed` decides, the same for each engine. Each part is drawn from a stream of its own. */
+export function drawPlan(seed: number, engine: EngineName = "raft"): Plan {
   const root = new SeededRandom(seed);
   const shape = forkRandom(root, "shape");
   // Mostly three: nearly every mistake shows there, and a run of seven takes as long as two of three.
@@ -17,6 +17,7 @@ export function drawPlan(seed: number): Plan {
   const mostOperations = Math.max(...clients.map(({ operations }) => operations.length));
   return {
     seed,
+    ...(engine !== "raft" && { engine }),
     servers,
     raft,
     kv: drawKv(forkRandom(root, "kv")),

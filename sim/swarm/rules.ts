@@ -10,7 +10,7 @@ export const RULES = {
   storm: "no message storm",
   error: "no error escapes",
   invariant: "invariants inside the product hold",
-  // White box: figure 3 of the paper, and what it rests on.
+  // White box, for Raft: figure 3 of the paper, and what it rests on.
   electionSafety: "Election Safety",
   electorate: "a leader has durable votes of a majority",
   oneVote: "one vote a term",
@@ -22,8 +22,20 @@ export const RULES = {
   currentTermCommit: "only entries of the current term commit by counting",
   leadersCommit: "what a follower commits, a leader has committed",
   matchDurable: "matchIndex counts only what is durable",
-  saidDurable: "nothing is said before it is durable",
   termsGrow: "terms only grow",
+  // White box, for Paxos: "Paxos Made Simple", and what its acceptors must keep.
+  oneValue: "at most one value is chosen for an instance",
+  oneProposal: "one ballot, one value for an instance",
+  ballotOwner: "a ballot belongs to one proposer, once",
+  promisesGrow: "promises only grow",
+  promiseKept: "no vote below a promise",
+  votesStay: "a vote stays until another, or a snapshot, takes its place",
+  promisedQuorum: "a leader has durable promises of a majority",
+  votesTold: "a promise tells of all votes",
+  chosenProposed: "a chosen value is proposed again, and no other",
+  committedChosen: "what is committed is chosen",
+  // White box, for both.
+  saidDurable: "nothing is said before it is durable",
   commitGrows: "the commit index only grows",
   appliedGrows: "applied entries follow one another",
   stateEqual: "equal index, equal state",

@@ -1,9 +1,9 @@
 import { checkLinearizable, simulate, SimulationDeadlock, SimulationTimeout, type SimRuntime } from "../index.js";
 import { Coverage } from "./coverage.js";
+import { engineOf } from "./engine.js";
 import { Load } from "./load.js";
 import { Nemesis } from "./nemesis.js";
 import type { WorldObserver } from "./observer.js";
-import { Oracle } from "./oracle.js";
 import { drawPlan } from "./plan.js";
 import { hashBytes } from "./hash.js";
 import type { HistoryEvent } from "../index.js";
@@ -23,7 +23,7 @@ export interface RunOptions {
 /** The settling servers are looked at so often. */
 const LOOK_MS = 20;
 
-/** Draws the plan of `seed` and runs it. */
+/** Draws the plan of `seed` and runs it; on Raft. */
 export function runSeed(seed: number, options?: RunOptions): Promise<Outcome> {
   return runPlan(drawPlan(seed), options);
 }
@@ -68,8 +68,10 @@ class Run {
 
   async main(runtime: SimRuntime): Promise<void> {
     const { observers = [], oracles = true } = this.#options;
-    const oracle = new Oracle(this.#plan.servers, (rule, message) => this.#world?.fail(rule, message));
-    const world = new World(this.#plan, runtime, [...(oracles ? [oracle] : []), this.#coverage, ...observers]);
+    const engine = engineOf(this.#plan);
+    const oracle = engine.makeOracle(this.#plan.servers, (rule, message) => this.#world?.fail(rule, message));
+    const coverage = [this.#coverage, ...engine.makeCoverage(this.#plan, this.#coverage)];
+    const world = new World(this.#plan, runtime, [...(oracles ? [oracle] : []), ...coverage, ...observers]);
     this.#world = world;
     const load = new Load(world);
     this.#load = load;

@@ -2,6 +2,10 @@ import type { RaftConfig } from "../../raft/index.js";
 import type { ReadMode } from "../../kvraft/index.js";
 import type { LinkConditions } from "../index.js";
 
+/** What replicates the log. */
+export const ENGINE_NAMES = ["raft", "paxos"] as const;
+export type EngineName = (typeof ENGINE_NAMES)[number];
+
 /** Two ends of a range, both included. */
 export type Range = readonly [min: number, max: number];
 
@@ -13,7 +17,10 @@ export type Range = readonly [min: number, max: number];
  */
 export interface Plan {
   readonly seed: number;
+  /** Default "raft". */
+  readonly engine?: EngineName;
   readonly servers: number;
+  /** Settings of the engine, whichever it is. */
   readonly raft: Readonly<Partial<RaftConfig>>;
   readonly kv: KvPlan;
   readonly storage: StoragePlan;
@@ -90,13 +97,13 @@ export type Link = readonly [from: number, to: number];
 
 /** Where a crash hook strikes. */
 export type HookName =
-  /** The reply that grants a vote has just left. */
+  /** The reply that grants a vote, or promises a ballot, has just left. */
   | "voteGranted"
   /** A server has just become leader. */
   | "leaderElected"
   /** A write has just become durable; the replies that waited for it have not left. */
   | "beforeReply"
-  /** An append of new entries has reached exactly `count` followers; copies under way to others are lost. */
+  /** New entries have reached exactly `count` followers (acceptors); copies under way to others are lost. */
   | "appendReached"
   /** A snapshot was handed to the storage; `count` disk operations later. */
   | "snapshot"

@@ -6,6 +6,9 @@ type Snapshot = Extract<ApplyMsg, { type: "snapshot" }>;
 /** Commands are compared by identity: the tests propose numbers and strings. */
 export type Value = number | string;
 
+/** Stands for an index that servers pass over: the engine has filled it with a value of its own, which is no command. */
+export const FILLED: Value = "(filled by the engine)";
+
 interface Agreed {
   readonly command: Value;
   readonly term: number;
@@ -29,7 +32,8 @@ function decodeSnapshot(bytes: Uint8Array): { index: number; commands: Value[] }
 /**
  * Everything that any server has ever reported as committed, over all incarnations: what one of them applied at an
  * index, nobody may ever contradict (State Machine Safety, figure 3). Since each server applies without gaps, what a
- * server has recorded is a prefix, and one number a server says how long it is.
+ * server has recorded is a prefix, and one number a server says how long it is. An engine that fills holes passes over
+ * these indices: it must do so on every server.
  */
 export class CommitRecord {
   readonly #agreed: (Agreed | undefined)[] = [undefined];
@@ -38,7 +42,10 @@ export class CommitRecord {
   /** Highest index delivered to the present incarnation of server i. */
   readonly #lastApplied: number[];
 
-  constructor(servers: number) {
+  readonly #fillsHoles: boolean;
+
+  constructor(servers: number, { fillsHoles = false } = {}) {
+    this.#fillsHoles = fillsHoles;
     this.#recorded = Array.from({ length: servers }, () => 0);
     this.#lastApplied = Array.from({ length: servers }, () => 0);
   }
@@ -76,14 +83,24 @@ export class CommitRecord {
   /** Checks and records a delivered command. Returns what is wrong, or null. */
   command(server: number, msg: Command): string | null {
     const expected = this.#lastApplied[server]! + 1;
-    if (msg.index !== expected) {
+    if (msg.index < expected || (msg.index > expected && !this.#fillsHoles)) {
       return `server ${server} applied index ${msg.index} out of order, expected ${expected}`;
     }
-    const wrong = this.agrees(server, msg);
+    const wrong = this.#passOver(server, expected, msg.index) ?? this.agrees(server, msg);
     if (wrong) return wrong;
     this.#agreed[msg.index] ??= { command: msg.command as Value, term: msg.term };
     this.#lastApplied[server] = msg.index;
     if (msg.index > this.#recorded[server]!) this.#recorded[server] = msg.index;
+    return null;
+  }
+
+  /** Records the indices from `first` to the one before `end` as filled. */
+  #passOver(server: number, first: number, end: number): string | null {
+    for (let index = first; index < end; index++) {
+      this.#agreed[index] ??= { command: FILLED, term: 0 };
+      if (this.at(index) !== FILLED)
+        return `server ${server} passed over index ${index}, which holds ${this.at(index)}`;
+    }
     return null;
   }
 

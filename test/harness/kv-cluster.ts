@@ -114,6 +114,7 @@ export class KVCluster implements Meter {
       persister,
       maxRaftState: this.#maxRaftState,
       runtime: this.#lab.runtime,
+      engine: this.#lab.engine.make,
       onFailure: (error) => this.#lab.fail(error),
     });
     this.#running[i] = kv;

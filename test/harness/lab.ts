@@ -1,4 +1,5 @@
 import { forkRandom, type Clock, type Random, type Runtime } from "../../runtime/index.js";
+import { RAFT, titleFor, type LabEngine } from "./engines.js";
 
 /** A check of a lab test did not hold. */
 export class LabError extends Error {
@@ -11,7 +12,7 @@ export interface Meter {
   /** Calls so far, also those to nowhere. */
   rpcTotal(): number;
   bytesTotal(): number;
-  /** Agreements of a Raft cluster, client operations of a KV cluster. */
+  /** Agreements of a cluster of bare logs, client operations of a KV cluster. */
   operations(): number;
   /** Kills every server and waits until each has let go of its applyCh. */
   shutdown(): Promise<void>;
@@ -43,6 +44,8 @@ interface Totals {
 /** One run of one test: its world, its figures, and the one place where anything that goes wrong ends it. */
 export class Lab {
   readonly runtime: Runtime;
+  /** Under the services of its clusters. */
+  readonly engine: LabEngine;
   readonly clock: Clock;
   /** The test's own chance; clusters and clerks fork theirs from the runtime. */
   readonly random: Random;
@@ -59,11 +62,12 @@ export class Lab {
   #title: string;
   #since: Totals = { at: 0, rpcs: 0, bytes: 0, operations: 0 };
 
-  constructor(runtime: Runtime, title: string) {
+  constructor(runtime: Runtime, title: string, engine: LabEngine = RAFT) {
     this.runtime = runtime;
+    this.engine = engine;
     this.clock = runtime.clock;
     this.random = forkRandom(runtime.random, "test");
-    this.#title = title;
+    this.#title = titleFor(this.engine, title);
     this.failure = new Promise((_, reject) => (this.#fail = reject));
     this.failure.catch(() => {}); // the run awaits it; a failure during the last steps has nobody left to tell
     this.#since = this.#totals();
@@ -98,7 +102,7 @@ export class Lab {
 
   /** The labs print some tests as several: closes the figures of the stage before and begins another. */
   beginStage(title: string): void {
-    this.#title = title;
+    this.#title = titleFor(this.engine, title);
     this.#since = this.#totals();
   }
 

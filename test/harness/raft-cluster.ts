@@ -1,5 +1,5 @@
 import { Network, Server } from "../../labrpc/index.js";
-import { makeRaft, Persister, type ApplyMsg, type Raft } from "../../raft/index.js";
+import { Persister, type ApplyMsg, type Raft } from "../../raft/index.js";
 import { CommitRecord, encodeSnapshot, type Value } from "./commit-record.js";
 import { type Lab, LabError, type Meter } from "./lab.js";
 import { Mesh, serverName } from "./mesh.js";
@@ -24,7 +24,7 @@ interface Running {
 const NOT_LEADING = { index: -1, term: 0, isLeader: false } as const;
 
 /**
- * The labs' cluster of bare Raft servers, each under a test service that checks every message applied. All servers run
+ * The labs' cluster of bare Raft servers, or of another engine, each under a test service that checks every message applied. All servers run
  * and are connected at first; calls to servers that are down or cut off take up to 7 s, so that a server which waits
  * for its peers one after the other stalls.
  */
@@ -49,7 +49,7 @@ export class RaftCluster implements Meter {
     this.net.reliable(!options.unreliable);
     this.net.longDelays(true);
     this.#mesh = new Mesh(this.net, this.servers);
-    this.#record = new CommitRecord(this.servers);
+    this.#record = new CommitRecord(this.servers, lab.engine);
     this.#running = this.all.map(() => null);
     this.#saved = this.all.map(() => new Persister());
     this.#connected = this.all.map(() => false);
@@ -74,7 +74,7 @@ export class RaftCluster implements Meter {
     // The service loads its snapshot before Raft exists: what Raft then delivers must continue right after it.
     this.#check(this.#record.begin(i, this.#snapshots ? persister.readSnapshot() : null));
     const onFailure = (error: Error): void => this.#lab.fail(error);
-    const raft = makeRaft({ peers: ends, me: i, persister, runtime: this.#lab.runtime, onFailure });
+    const raft = this.#lab.engine.make({ peers: ends, me: i, persister, runtime: this.#lab.runtime, onFailure });
     const applier = this.#lab.spawn(() => this.#apply(i, raft));
     this.#appliers.push(applier);
     this.#running[i] = { raft, applier };

@@ -4,6 +4,7 @@ import { test } from "vitest";
 
 import { realRuntime, type Runtime } from "../../runtime/index.js";
 import { simulate } from "../../sim/index.js";
+import { ENGINES, titleFor, type LabEngine } from "./engines.js";
 import { type Figures, Lab, LabError, LIMIT_MS } from "./lab.js";
 import { parseLabSettings } from "./settings.js";
 import { unwatch, watch } from "./watchdog.js";
@@ -20,6 +21,13 @@ const REAL_LIMIT_MS = settings.time === "virtual" ? 60_000 : LIMIT_MS + 30_000;
 const WATCHDOG_GRACE_MS = 10_000;
 
 type Body = (lab: Lab) => Promise<void>;
+
+/** What is run, and under which name. */
+interface Story {
+  readonly name: string;
+  readonly engine: LabEngine;
+  readonly body: Body;
+}
 
 interface Outcome {
   readonly lines: readonly string[];
@@ -57,15 +65,15 @@ async function runBody(lab: Lab, body: Body): Promise<void> {
   }
 }
 
-/** Runs `body` once and makes sure that it ends in real time too. */
-async function runSeed(name: string, body: Body, seed: number): Promise<Outcome> {
+/** Runs it once and makes sure that it ends in real time too. */
+async function runSeed({ name, engine, body }: Story, seed: number): Promise<Outcome> {
   let lab: Lab | undefined;
   const guard = realSetTimeout(
     () => lab?.fail(new LabError(`ran for more than ${REAL_LIMIT_MS / 1000} s of real time: it runs in circles`)),
     REAL_LIMIT_MS,
   );
   const main = (runtime: Runtime): Promise<void> => {
-    lab = new Lab(runtime, name);
+    lab = new Lab(runtime, name, engine);
     return runBody(lab, body);
   };
   try {
@@ -103,7 +111,8 @@ function print(lines: readonly string[]): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
 
-async function runSeeds(name: string, body: Body, file: string): Promise<void> {
+async function runSeeds(story: Story, file: string): Promise<void> {
+  const name = titleFor(story.engine, story.name);
   const outcomes: Outcome[] = [];
   const failures: { seed: number; error: unknown }[] = [];
   const started = realNow();
@@ -111,7 +120,7 @@ async function runSeeds(name: string, body: Body, file: string): Promise<void> {
     const replay = replayCommand(file, name, seed, settings.time);
     watch(REAL_LIMIT_MS + WATCHDOG_GRACE_MS, `"${name}" hangs with seed ${seed}; the process ends. Again: ${replay}`);
     try {
-      outcomes.push(await runSeed(name, body, seed));
+      outcomes.push(await runSeed(story, seed));
     } catch (error) {
       failures.push({ seed, error });
       print([`Test: ${name} ...`, `  ... FAILED with seed ${seed}: ${messageOf(error)}`, `  again: ${replay}`]);
@@ -137,12 +146,15 @@ function messageOf(error: unknown): string {
 
 /**
  * Declares a lab test. It runs in a simulated world, once for each seed (LAB_SEED, LAB_SEEDS); with LAB_TIME=real on the
- * wall clock. It fails after 120 s of the run's time, and after 60 s of real time where time is virtual.
+ * wall clock. It fails after 120 s of the run's time, and after 60 s of real time where time is virtual. There is one for
+ * each engine; Raft's has the labs' own name.
  */
-export function labTest(name: string, body: Body): void {
+export function labTest(name: string, body: Body, engines: readonly LabEngine[] = ENGINES): void {
   const timeout = (REAL_LIMIT_MS + 2 * WATCHDOG_GRACE_MS) * settings.seeds.length;
-  // eslint-disable-next-line vitest/expect-expect, vitest/valid-title -- what is tested, and its name, come from the caller
-  test(name, { timeout }, async ({ task }) => {
-    await runSeeds(name, body, relative(process.cwd(), task.file.filepath));
-  });
+  for (const engine of engines) {
+    // eslint-disable-next-line vitest/expect-expect, vitest/valid-title -- what is tested, and its name, come from the caller
+    test(titleFor(engine, name), { timeout }, async ({ task }) => {
+      await runSeeds({ name, engine, body }, relative(process.cwd(), task.file.filepath));
+    });
+  }
 }

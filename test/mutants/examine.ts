@@ -48,7 +48,7 @@ export async function examine(mutant: Mutant, tools: Tools): Promise<Report> {
     const answer = await inChild(copy.folder, job);
     findings.push({ ...answer, check, budget, ms: performance.now() - start });
   };
-  const { row, scripts, power, registers } = mutant;
+  const { row, engine = "raft", scripts, power, registers } = mutant;
   try {
     if (scripts !== undefined) {
       const changed = [...copy.changed].map(([file, text]) => [join(tools.root, file), text] as const);
@@ -61,7 +61,7 @@ export async function examine(mutant: Mutant, tools: Tools): Promise<Report> {
       if (mutant[kind] === undefined) continue;
       const runs = tools.seeds ?? mutant[kind];
       const page = kind === "swarm" ? pageOf(mutant, tools) : {};
-      await look(kind, runs, { kind, firstSeed: tools.firstSeed, runs, ...page });
+      await look(kind, runs, { kind, engine, firstSeed: tools.firstSeed, runs, ...page });
     }
     if (registers !== undefined) {
       const runs = tools.seeds ?? registers;

@@ -1,3 +1,4 @@
+import type { EngineName } from "../../sim/swarm/index.js";
 import type { Power } from "./mutant.js";
 
 /** Runs test files on the sources as a mutant changes them. */
@@ -16,6 +17,7 @@ export type PowerJob = { readonly kind: "power" } & Required<Power>;
 /** Runs one seed of the swarm after the other. */
 export interface SwarmJob {
   readonly kind: "swarm" | "blackBox";
+  readonly engine: EngineName;
   readonly firstSeed: number;
   readonly runs: number;
   /** Write the run that shows the mistake, as a page of the inspector. */

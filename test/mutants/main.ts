@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { ALL_CHECKS, compileTree, examine, type Report, type Tools } from "./examine.js";
 import type { Mutant } from "./mutant.js";
 import { headLines, isSurvivor, lineOf, problemOf, toJson } from "./report.js";
-import { baselineOf, mutants, noMistake, notApplicable } from "./table.js";
+import { baselinesOf, isClean, mutants, notApplicable } from "./table.js";
 
 const USAGE = `npm run mutants -- [NAME...] [--quick] [--list] [--seeds N] [--from SEED] [--json FILE] [--pages DIR]
 
@@ -98,12 +98,12 @@ async function run(): Promise<boolean> {
       pages: values.pages === undefined ? undefined : preparePages(values.pages),
     };
     const begun = performance.now();
-    const reports = await examineAll([baselineOf(chosen, BASELINE_SEEDS), ...chosen], tools);
+    const reports = await examineAll([...baselinesOf(chosen, BASELINE_SEEDS), ...chosen], tools);
     const json = values.json ?? join(root, "build/mutants.json");
     writeFileSync(json, toJson(reports));
     const bad = reports.filter(isSurvivor);
     for (const report of bad) console.error(problemOf(report));
-    const caught = chosen.length - bad.filter(({ mutant }) => mutant.name !== noMistake.name).length;
+    const caught = chosen.length - bad.filter(({ mutant }) => !isClean(mutant)).length;
     const seconds = ((performance.now() - begun) / 1000).toFixed(0);
     console.log(`${caught} of ${chosen.length} mutants caught in ${seconds} s; results in ${json}`);
     return bad.length === 0;

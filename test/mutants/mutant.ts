@@ -1,3 +1,5 @@
+import type { EngineName } from "../../sim/swarm/index.js";
+
 /** One place of the shipped sources: `find` stands there exactly once, and `replace` is the mistake in its place. */
 export type Edit = readonly [file: string, find: string, replace: string];
 
@@ -12,6 +14,8 @@ export interface Mutant {
   /** What is wrong, in the present tense. */
   readonly mistake: string;
   readonly edits: readonly Edit[];
+  /** On which the swarm runs. Default "raft". */
+  readonly engine?: EngineName;
   /** Test files of which at least one must fail. */
   readonly scripts?: readonly string[];
   /** The swarm, with its oracles, must find it within so many seeds. */

@@ -39,7 +39,7 @@ export const registerMutants: readonly Mutant[] = [
     quick: true,
   },
   {
-    name: "paxos-vote-not-stored",
+    name: "register-vote-not-stored",
     row: "durable",
     mistake: "a vote is in memory only",
     edits: [

@@ -1,6 +1,5 @@
 import type { CheckName, Finding, Report } from "./examine.js";
-import type { Mutant } from "./mutant.js";
-import { noMistake } from "./table.js";
+import { isClean } from "./table.js";
 
 const CHECKS: Readonly<Record<CheckName, string>> = {
   script: "script",
@@ -9,8 +8,6 @@ const CHECKS: Readonly<Record<CheckName, string>> = {
   blackBox: "swarm, black box",
   registers: "registers",
 };
-
-const isClean = ({ name }: Mutant): boolean => name === noMistake.name;
 
 /** One that passed a check that should have caught it; or code without a mistake in which a check found one. */
 export function isSurvivor({ mutant, findings }: Report): boolean {

@@ -1,6 +1,7 @@
 import { diskMutants } from "./disk.js";
 import { electionMutants } from "./elections.js";
 import type { Mutant } from "./mutant.js";
+import { paxosMutants } from "./paxos.js";
 import { logMutants } from "./replication.js";
 import { registerMutants } from "./paxos-registers.js";
 import { readMutants, serviceMutants, snapshotMutants } from "./service.js";
@@ -13,10 +14,25 @@ export const mutants: readonly Mutant[] = [
   ...serviceMutants,
   ...diskMutants,
   ...registerMutants,
+  ...paxosMutants,
 ];
 
 /** No mistake at all: what the checks of others find here proves that a catch of theirs means nothing. */
 export const noMistake: Mutant = { name: "none", row: "", mistake: "the code as it ships", edits: [] };
+
+/** The same on the other engine. */
+const noMistakeInPaxos: Mutant = { ...noMistake, name: "none-paxos", engine: "paxos" };
+
+export const isClean = ({ name }: Mutant): boolean => name === noMistake.name || name === noMistakeInPaxos.name;
+
+/** The baseline of each engine that `chosen` is about. */
+export function baselinesOf(chosen: readonly Mutant[], limit: number): Mutant[] {
+  const isPaxos = ({ engine }: Mutant): boolean => engine === "paxos";
+  const groups = [chosen.filter((mutant) => !isPaxos(mutant)), chosen.filter(isPaxos)] as const;
+  return groups.flatMap((group, i) =>
+    group.length === 0 ? [] : [{ ...baselineOf(group, limit), ...(i > 0 && noMistakeInPaxos) }],
+  );
+}
 
 /** The same with all checks that `chosen` have, for as long as the most patient of them, within `limit` seeds. */
 export function baselineOf(chosen: readonly Mutant[], limit: number): Mutant {

@@ -37,14 +37,14 @@ async function findRegisters({ firstSeed, runs }: RegistersJob): Promise<Told> {
   return SURVIVED;
 }
 
-async function findSeed({ kind, firstSeed, runs, page }: SwarmJob): Promise<Told> {
+async function findSeed({ kind, engine, firstSeed, runs, page }: SwarmJob): Promise<Told> {
   for (let run = 1; run <= runs; run++) {
     const seed = firstSeed + run - 1;
     tell({ run, seed });
-    const { violation } = await runPlan(drawPlan(seed), { oracles: kind === "swarm" });
+    const { violation } = await runPlan(drawPlan(seed, engine), { oracles: kind === "swarm" });
     if (violation === null) continue;
     if (page !== undefined) {
-      const { record } = await recordPlan(drawPlan(seed), { title: page.title });
+      const { record } = await recordPlan(drawPlan(seed, engine), { title: page.title });
       writeFileSync(page.file, inspectorHtml(record, page.template));
     }
     return { caught: true, by: violation.rule, detail: violation.message };

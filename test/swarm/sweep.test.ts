@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, describe, expect, test } from "vitest";
 
-import { drawPlan, testOfPlan, type Outcome, type Plan } from "../../sim/swarm/index.js";
+import { drawPlan, PAXOS_MARKS, testOfPlan, type Outcome, type Plan } from "../../sim/swarm/index.js";
 import { parseSeedList, readPlan, shrinkPlan } from "../../sweep/index.js";
 import { DETERMINISM, judgePlan } from "../../sweep/judge.js";
 import { runSeeds } from "../../sweep/pool.js";
@@ -53,7 +53,7 @@ describe("a sweep", () => {
   test("runs every seed once and adds up what it reached", async () => {
     const tally = new Tally();
     await runSeeds([3, 1, 2].values(), {
-      ...{ workers: 1, checkDeterminism: true, stuckMs: 60_000, signal: new AbortController().signal },
+      ...{ engine: "raft", workers: 1, checkDeterminism: true, stuckMs: 60_000, signal: new AbortController().signal },
       onOutcome: (outcome) => tally.add(outcome),
     });
     expect(tally.seeds).toBe(3);
@@ -63,11 +63,23 @@ describe("a sweep", () => {
     expect(tally.coverageLines().join("\n")).toMatch(/electionWon +3 +\d+ {2}a leader was elected/);
   });
 
+  test("of Paxos has marks of its own, and runs that are the same each time", async () => {
+    const tally = new Tally(PAXOS_MARKS);
+    await runSeeds([3, 1, 2].values(), {
+      ...{ engine: "paxos", workers: 1, checkDeterminism: true, stuckMs: 60_000, signal: new AbortController().signal },
+      onOutcome: (outcome) => tally.add(outcome),
+    });
+    expect(tally.failures).toEqual([]);
+    expect(tally.reached("phase1Won").seeds).toBe(3);
+    expect(tally.coverageLines().join("\n")).toMatch(/phase1Won +3 +\d+ {2}a server took over for the whole log/);
+    expect(tally.neverReached).not.toContain("electionWon");
+  });
+
   test("begins no more seeds once it is told to end", async () => {
     const stop = new AbortController();
     const seeds: number[] = [];
     await runSeeds([1, 2, 3].values(), {
-      ...{ workers: 1, checkDeterminism: false, stuckMs: 60_000, signal: stop.signal },
+      ...{ engine: "raft", workers: 1, checkDeterminism: false, stuckMs: 60_000, signal: stop.signal },
       onOutcome: ({ seed }) => {
         seeds.push(seed);
         stop.abort();
@@ -82,6 +94,10 @@ describe("a sweep", () => {
     expect(line).not.toContain("\n");
     expect(line).toContain("FAILED seed 7 of abc1234 [");
     expect(line).toContain("a rule: so it was | replay: npx kvraft sweep --replay 7");
+    const paxos = drawPlan(7, "paxos");
+    expect(failureLine(broken(paxos), paxos, "abc1234")).toMatch(
+      / of paxos.*replay: npx kvraft sweep --engine paxos --replay 7$/,
+    );
   });
 
   test("a run that differs from itself breaks a rule", async () => {
@@ -145,10 +161,15 @@ describe("what a sweep reads", () => {
     expect(parseSeedList("# those that failed\n\n17 a stale read\n4 lost  # twice\n")).toEqual([17, 4]);
     expect(() => parseSeedList("17 good\nx17 bad")).toThrow('line 2 must begin with a seed, a whole number, not "x17"');
     expect(() => parseSeedList("17")).toThrow("line 1: say what seed 17 showed");
+    const both = "17 a stale read\npaxos 5 a lost vote\nraft 6 another";
+    expect([parseSeedList(both), parseSeedList(both, "paxos")]).toEqual([[17, 6], [5]]);
+    expect(() => parseSeedList("paxos x bad", "raft")).toThrow("line 1 must begin with a seed");
+    expect(() => parseSeedList("paxos 5")).toThrow("say what seed 5 showed");
   });
 
   test("a plan is a seed or a file that holds one", () => {
     expect(readPlan("12")).toEqual(drawPlan(12));
+    expect(readPlan("12", "paxos")).toEqual({ ...drawPlan(12), engine: "paxos" });
     const file = join(folder, "plan.json");
     writeFileSync(file, JSON.stringify(drawPlan(12)));
     expect(readPlan(file)).toEqual(drawPlan(12));
@@ -159,6 +180,7 @@ describe("what a sweep reads", () => {
       ["{}", "seed is no number"],
       [JSON.stringify({ ...drawPlan(1), faults: {} }), "faults is no list"],
       [JSON.stringify({ ...drawPlan(1), raft: null }), "raft is missing"],
+      [JSON.stringify({ ...drawPlan(1), engine: "zab" }), 'it names no engine, but "zab"'],
     ] as const) {
       writeFileSync(file, text);
       expect(() => readPlan(file)).toThrow(problem);
@@ -175,6 +197,20 @@ describe("kvraft sweep", () => {
     expect(summary).toMatchObject({ seeds: 3, firstSeed: 1, failures: [] });
   });
 
+  test("takes another engine, and names it where it tells what to run", async () => {
+    const words = ["sweep", "--engine", "paxos", "--seeds", "2", "--workers", "1", "--dir", folder, "--coverage"];
+    const { code, out } = await kvraft(words);
+    expect(code).toBe(0);
+    expect(out).toContain("a server took over for the whole log");
+    expect(JSON.parse(readFileSync(join(folder, "summary.json"), "utf8"))).toMatchObject({
+      engine: "paxos",
+      failures: [],
+    });
+    const replay = await kvraft(["sweep", "--engine", "paxos", "--replay", "3"]);
+    expect(replay.code).toBe(0);
+    expect(replay.out).toContain("becomes LEADER");
+  });
+
   test("tells the story of a seed, the same each time", async () => {
     const first = await kvraft(["sweep", "--replay", "3"]);
     expect(first.code).toBe(0);
@@ -188,6 +224,7 @@ describe("kvraft sweep", () => {
   test.each([
     [["--seeds", "none"], "whole number from 1"],
     [["--today", "--from", "3"], "cannot be used with"],
+    [["--engine", "zab"], "Allowed choices are raft, paxos"],
     [["--replay", "no-such-plan"], "neither a seed nor a file"],
     [["--also", "no-such-list"], "--also no-such-list cannot be read"],
   ])("%j is refused with the reason", async (words, reason) => {

@@ -18,7 +18,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   kvraft: ["runtime", "labrpc", "replica", "raft"],
   sim: ["runtime", "labrpc", "raft", "kvraft"],
   "server/storage": ["runtime", "raft", "kvraft"],
-  "sim/swarm": ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage"],
+  "sim/swarm": ["runtime", "labrpc", "replica", "raft", "paxos", "kvraft", "sim", "server/storage"],
   inspector: ["runtime", "sim", "sim/swarm"],
   sweep: ["runtime", "sim/swarm", "inspector"],
   server: ["runtime", "labrpc", "raft", "paxos", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
