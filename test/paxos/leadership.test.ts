@@ -191,3 +191,29 @@ test("an answer of an earlier ballot is no vote in a later one", () => {
   cluster.arriveLate(slow);
   cluster.expectCommitted(0);
 });
+
+test("a promise that takes several messages counts with the last, and each asks on from where the one before ended", () => {
+  const cluster = PaxosCluster.led(3, { config: { preVote: false, maxAppendBytes: 60 } });
+  // Server 1 has voted for nine values, which fill three messages, and knows nothing of their being chosen.
+  const commands = Array.from({ length: 9 }, (_, i) => `c${i}`);
+  for (const command of commands) cluster.propose(0, command);
+  cluster.deliver({ to: 1 });
+  const answers = cluster.take({ from: 1 });
+  cluster.drop();
+  cluster.stepDown(0);
+  cluster.silence();
+  cluster.now = Math.max(cluster.now, cluster.core(2).state.electionDeadline);
+  cluster.tick(2);
+  cluster.drop({ to: 0 });
+  cluster.carry(2, 1);
+  // Three questions, each from where the last answer ended; only then server 2 leads.
+  const asked = cluster.sent.flatMap(({ message, to }) =>
+    message.type === "prepare" && to === 1 ? [message.from] : [],
+  );
+  expect(asked).toEqual([1, 4, 7]);
+  expect(cluster.core(2).state).toMatchObject({ role: "leader", recoveredTo: 9 });
+  cluster.expectCommitted(2, ...commands);
+  cluster.arriveLate(answers);
+  cluster.run(1000);
+  cluster.expectAllCommitted(...commands);
+});
