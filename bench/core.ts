@@ -1,33 +1,46 @@
 /**
- * Speed of the Raft core alone: three cores wired by function calls, storage in memory, one process, one thread.
+ * Speed of the cores of Raft and of Paxos alone: three cores wired by function calls, storage in memory, one process, one thread.
  * Prints commits a second with 64 proposals outstanding, for one entry a message and for 64.
  */
-import { defaultRaftConfig, RaftCore, type Request } from "../raft/core/index.js";
-import { Persister } from "../raft/index.js";
+import { PaxosCore } from "../paxos/core/index.js";
+import { RaftCore } from "../raft/core/index.js";
+import {
+  defaultReplicaConfig,
+  Persister,
+  type CoreOptions,
+  type Message,
+  type ReplicaCore,
+  type ReplicaState,
+  type RequestMessage,
+} from "../replica/index.js";
 import { SeededRandom } from "../runtime/index.js";
 
 interface Mail {
   readonly from: number;
   readonly to: number;
-  readonly message: Request;
+  readonly message: RequestMessage;
 }
+
+/** Of either engine: what one of them sends, another of its kind understands. */
+type Core = ReplicaCore<RequestMessage, Message, ReplicaState>;
+type MakeCore = (options: CoreOptions) => Core;
 
 /** Three servers whose messages are delivered in the order in which they were sent. */
 class Trio {
-  readonly cores: RaftCore[] = [];
+  readonly cores: Core[] = [];
   readonly storages = [new Persister(), new Persister(), new Persister()];
   readonly now = 0;
   clock = 0;
   #mail: Mail[] = [];
   messages = 0;
 
-  constructor() {
+  constructor(makeCore: MakeCore) {
     for (let me = 0; me < 3; me++) {
       this.cores.push(
-        new RaftCore({
+        makeCore({
           me,
           voters: [0, 1, 2],
-          config: { ...defaultRaftConfig, maxInflightMessages: 256 },
+          config: { ...defaultReplicaConfig, maxInflightMessages: 256 },
           random: new SeededRandom(me + 1),
           stored: (this.storages[me] as Persister).load(),
           now: 0,
@@ -36,7 +49,7 @@ class Trio {
     }
   }
 
-  elect(): RaftCore {
+  elect(): Core {
     for (;;) {
       this.clock += 10;
       for (const [me, core] of this.cores.entries()) {
@@ -51,7 +64,7 @@ class Trio {
 
   /** Carries out the effects of one core; its writes complete at once. */
   drain(me: number, onReply?: (message: unknown) => void): void {
-    const core = this.cores[me] as RaftCore;
+    const core = this.cores[me] as Core;
     while (core.effects.length > 0) {
       for (const effect of core.takeEffects()) {
         if (effect.type === "persist") {
@@ -73,10 +86,10 @@ class Trio {
       this.#mail = [];
       for (const { from, to, message } of mail) {
         this.messages += 2;
-        const core = this.cores[to] as RaftCore;
+        const core = this.cores[to] as Core;
         core.step(this.clock, { type: "request", request: 1, message });
         this.drain(to, (reply) => {
-          const sender = this.cores[from] as RaftCore;
+          const sender = this.cores[from] as Core;
           sender.step(this.clock, { type: "reply", from: to, message: reply as never });
         });
         this.drain(from);
@@ -85,8 +98,12 @@ class Trio {
   }
 }
 
-function run(entriesPerProposal: number, total: number): { commitsPerSecond: number; messagesPerCommit: number } {
-  const trio = new Trio();
+function run(
+  makeCore: MakeCore,
+  entriesPerProposal: number,
+  total: number,
+): { commitsPerSecond: number; messagesPerCommit: number } {
+  const trio = new Trio(makeCore);
   const leader = trio.elect();
   const me = leader.state.me;
   const command = new Uint8Array(16);
@@ -118,19 +135,26 @@ function run(entriesPerProposal: number, total: number): { commitsPerSecond: num
   return { commitsPerSecond: proposed / seconds, messagesPerCommit: (trio.messages - startMessages) / proposed };
 }
 
-run(1, 100_000);
-run(64, 1_000_000);
-for (const [entries, total] of [
-  [1, 1_000_000],
-  [64, 8_000_000],
-] as const) {
-  const rates = Array.from({ length: 5 }, () => run(entries, total));
-  const sorted = rates.map((rate) => rate.commitsPerSecond).sort((a, b) => a - b);
-  const median = sorted[2] as number;
-  console.log(
-    `core, 64 proposals outstanding, ${entries} ${entries === 1 ? "entry" : "entries"} each: ` +
-      `${Math.round(median / 1000).toLocaleString("en")} k commits/s median of 5 ` +
-      `(${Math.round((sorted[0] as number) / 1000)}-${Math.round((sorted[4] as number) / 1000)} k), ` +
-      `${(rates[0] as { messagesPerCommit: number }).messagesPerCommit.toFixed(2)} messages a commit`,
-  );
+const ENGINES: readonly (readonly [name: string, MakeCore])[] = [
+  ["Raft", (options) => new RaftCore(options)],
+  ["Paxos", (options) => new PaxosCore(options)],
+];
+
+for (const [name, makeCore] of ENGINES) {
+  run(makeCore, 1, 100_000);
+  run(makeCore, 64, 1_000_000);
+  for (const [entries, total] of [
+    [1, 1_000_000],
+    [64, 8_000_000],
+  ] as const) {
+    const rates = Array.from({ length: 5 }, () => run(makeCore, entries, total));
+    const sorted = rates.map((rate) => rate.commitsPerSecond).sort((a, b) => a - b);
+    const median = sorted[2] as number;
+    console.log(
+      `core of ${name}, 64 proposals outstanding, ${entries} ${entries === 1 ? "entry" : "entries"} each: ` +
+        `${Math.round(median / 1000).toLocaleString("en")} k commits/s median of 5 ` +
+        `(${Math.round((sorted[0] as number) / 1000)}-${Math.round((sorted[4] as number) / 1000)} k), ` +
+        `${(rates[0] as { messagesPerCommit: number }).messagesPerCommit.toFixed(2)} messages a commit`,
+    );
+  }
 }

@@ -1,12 +1,11 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 
 import { connect, type KvClient, type NodeConfig, type NodeStatus } from "../server/index.js";
+import { freePorts, HOST } from "./ports.js";
 
-const HOST = "127.0.0.1";
 const TMPFS = 0x01021994;
 const START_MS = 60_000;
 /** Of the figures in /proc: always 100 a second on Linux. */
@@ -40,15 +39,7 @@ export class Nodes {
     if (statfsSync(folder).type === TMPFS) {
       throw new Error(`${folder} is in memory, where a sync costs nothing; name a folder on a disk with --dir`);
     }
-    const servers = await Promise.all(
-      Array.from({ length: count }, async () => {
-        const server = createServer().listen(0, HOST);
-        await once(server, "listening");
-        return server;
-      }),
-    );
-    const ports = servers.map((server) => (server.address() as AddressInfo).port);
-    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+    const ports = await freePorts(count);
     return new Nodes(program, mkdtempSync(join(folder, "kvraft-bench-")), ports, settings);
   }
 

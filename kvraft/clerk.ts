@@ -1,10 +1,9 @@
-import { InvalidArgumentError, TimeoutError } from "../runtime/index.js";
+import { InvalidArgumentError, refusal, TimeoutError, watchLimits } from "../runtime/index.js";
 import type { CallOptions, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { OpKind } from "./commands.js";
 import type { Op, OpResult, ReadResult } from "./commands.js";
 import { ClosedError } from "./errors.js";
-import { refusal, watchLimits } from "./limits.js";
 import { Requester } from "./requester.js";
 import type { Call } from "./requester.js";
 

@@ -48,7 +48,7 @@ export class StoppedError extends KvraftError {
  */
 export class StateMachineError extends KvraftError {
   constructor(message: string, cause: unknown) {
-    super("STATE_MACHINE", message, { cause });
+    super("STATE_MACHINE", `${message}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

@@ -1,11 +1,10 @@
-import { assert, InvalidArgumentError } from "../runtime/index.js";
+import { assert, InvalidArgumentError, refusal, watchLimits } from "../runtime/index.js";
 import type { CallOptions, Runtime } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { NotLeaderError } from "../replica/index.js";
 import type { ApplyMsg, LogOptions, Replica, ReplicaConfig, Storage } from "../replica/index.js";
 import { makeRaft } from "../raft/index.js";
 import { LeadershipLostError, OverloadedError, StateMachineError, StoppedError } from "./errors.js";
-import { refusal, watchLimits } from "./limits.js";
 import type { ReplicatedLog } from "./replicated-log.js";
 
 /** Where in the log a command stands: the same on every server. */

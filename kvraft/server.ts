@@ -83,11 +83,8 @@ class KVServerNode implements KVServer {
     this.#maxSessions = options.maxSessions ?? DEFAULT_MAX_SESSIONS;
     // §8: the no-op at the start of a term lets a new leader answer reads, and commit what it inherits, at once.
     const config = { ...options.config, noopOnElection: true };
-    const { rsm, raft } = startRsm({
-      ...options,
-      config,
-      stateMachine: options.watch?.(this.#machine) ?? this.#machine,
-    });
+    const stateMachine = options.watch?.(this.#machine) ?? this.#machine;
+    const { rsm, raft } = startRsm({ stateMachine, ...options, config });
     this.#rsm = rsm;
     this.raft = raft;
     this.service = makeService(KV_SERVICE, {

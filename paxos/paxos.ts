@@ -7,7 +7,7 @@ import {
   type ReplicaOptions,
   type ReplicaStatus,
 } from "../replica/index.js";
-import { PaxosCore, type PaxosState, type Reply, type Request } from "./core/index.js";
+import { PaxosCore, type AcceptorProgress, type PaxosState, type Reply, type Request } from "./core/index.js";
 import { decodeReply, decodeRequest, encodeReply, encodeRequest, METHODS } from "./wire.js";
 
 export type PaxosOptions = ReplicaOptions<Request, Reply, PaxosState>;
@@ -52,14 +52,24 @@ function describe(state: PaxosState, appliedIndex: number, killed: boolean): Rep
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
     killed,
+    isSettled: state.isLeader() && state.commitIndex >= state.recoveredTo,
     followers: state.acceptors.map((acceptor) => ({
       id: acceptor.id,
       state: acceptor.failures > 0 ? "probe" : "replicate",
-      matchIndex: Math.max(acceptor.votedIndex, acceptor.commitIndex),
+      matchIndex: matchIndex(state, acceptor),
+      hasStored: acceptor.votedIndex > 0,
       nextIndex: acceptor.nextIndex,
       inflightMessages: acceptor.inflightMessages,
       inflightBytes: acceptor.inflightBytes,
       active: state.now - acceptor.lastAnswerAt < state.config.electionTimeoutMaxMs,
     })),
   };
+}
+
+/** What an acceptor has learned, and behind that its votes, up to the first hole. */
+function matchIndex(state: PaxosState, { commitIndex, id }: AcceptorProgress): number {
+  let index = commitIndex;
+  if (index < state.commitIndex) return index;
+  while (((state.acks.get(index + 1) ?? 0) & (1 << id)) !== 0) index++;
+  return index;
 }

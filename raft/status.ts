@@ -18,10 +18,12 @@ export function describeStatus(state: RaftState, appliedIndex: number, killed: b
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
     killed,
+    isSettled: state.isLeader() && log.termAt(state.commitIndex) === state.term,
     followers: state.followers.map((progress) => ({
       id: progress.id,
       state: progress.state,
       matchIndex: progress.matchIndex,
+      hasStored: progress.matchIndex > 0,
       nextIndex: progress.nextIndex,
       inflightMessages: progress.inflightMessages,
       inflightBytes: progress.inflightBytes,

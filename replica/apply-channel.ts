@@ -1,5 +1,5 @@
 import { assert, decode, KvraftError } from "../runtime/index.js";
-import { EntryType, type Entry, type Snapshot } from "./core/index.js";
+import { EntryType, type CommittedEntries, type Snapshot } from "./core/index.js";
 import type { ApplyMsg } from "./types.js";
 
 /** Messages made ready at once; the rest stays in the log, so a slow consumer holds up nothing and fills no queue. */
@@ -11,9 +11,8 @@ type Result = IteratorResult<ApplyMsg, undefined>;
 
 /** Where the channel finds committed entries: the log itself is the queue. */
 export interface CommittedLog {
-  readonly lastIncludedIndex: number;
   readonly commitIndex: number;
-  entryAt(index: number): Entry;
+  readonly log: CommittedEntries;
 }
 
 /**
@@ -141,12 +140,12 @@ export class ApplyChannel implements AsyncIterable<ApplyMsg>, AsyncIterator<Appl
 
   /** Decodes a batch of commands; passes over entries without one while no command stands before them. */
   #fill(): void {
-    const log = this.#log;
+    const { commitIndex, log } = this.#log;
     this.#batch.length = 0;
     this.#next = 0;
     // The log may have been replaced by a snapshot that is not durable yet and comes later.
     if (this.#takenIndex < log.lastIncludedIndex) return;
-    for (let index = this.#takenIndex + 1; index <= log.commitIndex && this.#batch.length < BATCH; index++) {
+    for (let index = this.#takenIndex + 1; index <= commitIndex && this.#batch.length < BATCH; index++) {
       const { type, term, data } = log.entryAt(index);
       if (type === EntryType.command) this.#batch.push({ type: "command", index, term, command: decode(data) });
       else if (this.#batch.length === 0) this.#takenIndex = index;

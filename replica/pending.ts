@@ -1,4 +1,4 @@
-import { AbortError, InvalidArgumentError, TimeoutError, type CallOptions, type Clock } from "../runtime/index.js";
+import { refusal, watchLimits, type CallOptions, type Clock } from "../runtime/index.js";
 
 interface Call<T> {
   resolve(value: T): void;
@@ -20,59 +20,20 @@ export class Pending<T> {
     this.#goesOn = goesOn;
   }
 
-  /** Whether the call still waits; one whose signal was aborted beforehand never does. */
+  /** Whether the call still waits; one that its options did not let begin never does. */
   has(id: number): boolean {
     return this.#calls.has(id);
   }
 
   open(options: CallOptions): { id: number; promise: Promise<T> } {
-    const { signal, timeoutMs } = options;
-    if (timeoutMs !== undefined && !(timeoutMs >= 0)) {
-      throw new InvalidArgumentError(`timeoutMs must be a number from 0, not ${String(timeoutMs)}`);
-    }
     const id = ++this.#count;
-    if (signal?.aborted) return { id, promise: Promise.reject(this.#aborted(signal, false)) };
+    const refused = refusal(this.#what, options);
+    if (refused !== undefined) return { id, promise: Promise.reject(refused) };
     const promise = new Promise<T>((resolve, reject) => {
-      if (signal === undefined && timeoutMs === undefined) this.#calls.set(id, { resolve, reject });
-      else this.#openLimited(id, resolve, reject, signal, timeoutMs);
+      const release = watchLimits(this.#clock, this.#what, options, (error) => this.reject(id, error(this.#goesOn)));
+      this.#calls.set(id, release === undefined ? { resolve, reject } : limited(resolve, reject, release));
     });
     return { id, promise };
-  }
-
-  #openLimited(
-    id: number,
-    resolve: (value: T) => void,
-    reject: (error: Error) => void,
-    signal: AbortSignal | undefined,
-    timeoutMs: number | undefined,
-  ): void {
-    const onAbort = (): void => this.reject(id, this.#aborted(signal, this.#goesOn));
-    const timer =
-      timeoutMs === undefined || timeoutMs === Infinity
-        ? null
-        : this.#clock.setTimeout(
-            () => this.reject(id, new TimeoutError(`${this.#what} took longer than ${timeoutMs} ms`, this.#goesOn)),
-            timeoutMs,
-          );
-    const end = (): void => {
-      if (timer !== null) this.#clock.clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-    };
-    this.#calls.set(id, {
-      resolve: (value) => {
-        end();
-        resolve(value);
-      },
-      reject: (error) => {
-        end();
-        reject(error);
-      },
-    });
-    signal?.addEventListener("abort", onAbort, { once: true });
-  }
-
-  #aborted(signal: AbortSignal | undefined, maybeApplied: boolean): AbortError {
-    return new AbortError(`${this.#what} was aborted by its signal`, maybeApplied, signal?.reason);
   }
 
   resolve(id: number, value: T): void {
@@ -90,4 +51,17 @@ export class Pending<T> {
   rejectAll(error: () => Error): void {
     for (const id of [...this.#calls.keys()]) this.reject(id, error());
   }
+}
+
+function limited<T>(resolve: (value: T) => void, reject: (error: Error) => void, release: () => void): Call<T> {
+  return {
+    resolve: (value) => {
+      release();
+      resolve(value);
+    },
+    reject: (error) => {
+      release();
+      reject(error);
+    },
+  };
 }

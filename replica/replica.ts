@@ -102,20 +102,8 @@ class ReplicaServer<Q extends RequestMessage, A extends Message, S extends Repli
     const core = engine.makeCore(coreOptions);
     this.#core = options.observer === undefined ? core : new ObservedCore(core, options.observer);
     const { state } = this.#core;
-    this.#channel = new ApplyChannel(
-      {
-        get lastIncludedIndex() {
-          return state.log.lastIncludedIndex;
-        },
-        get commitIndex() {
-          return state.commitIndex;
-        },
-        entryAt: (index) => state.log.entryAt(index),
-      },
-      // An engine may know of more that is committed, which the service has not seen.
-      state.log.lastIncludedIndex,
-      runtime.atTurnEnd,
-    );
+    // An engine may know of more that is committed than its snapshot holds, which the service has not seen.
+    this.#channel = new ApplyChannel(state, state.log.lastIncludedIndex, runtime.atTurnEnd);
     this.applyCh = this.#channel;
     this.#reads = new ReadCalls(runtime.clock, this.#channel);
     this.#transfers = new TransferCalls(runtime.clock);

@@ -26,6 +26,8 @@ export interface ReplicaStatus {
   readonly lastIndex: number;
   readonly lastTerm: number;
   readonly killed: boolean;
+  /** It leads, and has committed all that earlier leaders may have. */
+  readonly isSettled: boolean;
   /** While leading: one row a follower. */
   readonly followers: readonly FollowerStatus[];
 }
@@ -33,7 +35,10 @@ export interface ReplicaStatus {
 export interface FollowerStatus {
   readonly id: number;
   readonly state: "probe" | "replicate" | "snapshot";
+  /** It stores everything up to here. */
   readonly matchIndex: number;
+  /** Whether it has acknowledged anything to this leader. */
+  readonly hasStored: boolean;
   readonly nextIndex: number;
   readonly inflightMessages: number;
   readonly inflightBytes: number;

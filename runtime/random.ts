@@ -28,7 +28,8 @@ function splitmix32(state: number): () => number {
 export class SeededRandom implements Random {
   readonly #seed: number;
   readonly #path: number;
-  readonly #forks = new Map<string, number>();
+  /** How often each name was forked; null before the first: most streams have no branches. */
+  #forks: Map<string, number> | null = null;
   #a: number;
   #b: number;
   #c: number;
@@ -71,6 +72,7 @@ export class SeededRandom implements Random {
   }
 
   fork(name: string): Random {
+    this.#forks ??= new Map();
     const times = this.#forks.get(name) ?? 0;
     this.#forks.set(name, times + 1);
     return new SeededRandom(this.#seed, hashString(`${name}#${times}`, this.#path ^ 0x811c9dc5));

@@ -194,8 +194,9 @@ export async function introduce({ identity, peers, clock, logger, signal }: Admi
 
 /**
  * Whether nothing depends on what this node has forgotten: in each group all the others follow one leader of their term
- * and have everything that is committed. Then all that this node had acknowledged is on each of them, and nobody can
- * stand for election in a term in which this node may have voted. Nothing can change that while nobody hears this node.
+ * and have everything that is committed, by earlier leaders too. Then all that this node had acknowledged is on each of
+ * them, and nobody can stand for election in a term in which this node may have voted. Nothing can change that while
+ * nobody hears this node.
  *
  * The leader must be one that this node has never acknowledged anything to: it would count that for later commits. A
  * leader that is not is asked to hand over to another.
@@ -218,11 +219,12 @@ async function isComplete(
   if (leader === undefined) return false;
   const others = leader.followers.filter(({ id }) => id !== myid);
   const isGood =
+    leader.isSettled &&
     groups.every((group) => group?.term === leader.term && group.failure === null) &&
     others.every(({ active, matchIndex }) => active && matchIndex >= leader.commitIndex);
   if (!isGood) return false;
   const ours = leader.followers.find(({ id }) => id === myid);
-  if (ours?.matchIndex === 0) return true;
+  if (ours?.hasStored === false) return true;
   await transfer((peers[at] as { id: number }).id, name, (others[0] as { id: number }).id);
   return false;
 }

@@ -121,6 +121,7 @@ export const nodeSettings: readonly TextSetting[] = [
   setting("dataDir", "path", asText, 'data goes into <path>/node-<myid>/<group> (default "kvraft-data")'),
   setting("enableDataPersistence", "yes|no", asYesOrNo, "no: keep everything in memory (default yes)"),
   setting("replaceLostData", undefined, asYesOrNo, "this node's data were lost: get a copy from all the others"),
+  setting("engine", "name", asText, "the consensus algorithm, the same on all nodes: raft or paxos (default raft)"),
   setting("groups", "names", asList, 'key/value groups (default "kv")'),
   setting("maxRaftState", "bytes", asNumber, "take a snapshot when the log is so large; -1: never (default 64 MiB)"),
   setting("maxPendingBytes", "bytes", asNumber, "put writes off while so much waits to be committed (default 64 MiB)"),

@@ -16,6 +16,8 @@ import {
   whole,
   yesOrNo,
 } from "./checks.js";
+import { DEFAULT_ENGINE, ENGINE_NAMES } from "./engines.js";
+import type { EngineName } from "./engines.js";
 
 /** A member of the cluster. Host and port are those under which the others, and clients, reach it. */
 export interface NodeAddress {
@@ -73,6 +75,11 @@ export interface NodeConfig extends ClusterConfig {
    * gone is not let in.
    */
   readonly replaceLostData?: boolean;
+  /**
+   * The consensus algorithm under all groups: "raft" or "paxos" (Multi-Paxos). The same on all nodes, and for as long as
+   * the data exist. Default "raft".
+   */
+  readonly engine?: EngineName;
   /** Names of the key/value groups: independent stores with a log each. The first one is the default. Default ["kv"]. */
   readonly groups?: readonly string[];
   /** A group takes a snapshot when its log has grown to about this many bytes; -1 = never. Default 64 MiB. */
@@ -185,6 +192,7 @@ export const nodeConfigFields = {
   dataDir: text,
   enableDataPersistence: yesOrNo,
   replaceLostData: yesOrNo,
+  engine: oneOf(ENGINE_NAMES),
   groups: groupList,
   maxRaftState,
   maxPendingBytes: whole(MIN_PENDING_BYTES, Number.MAX_SAFE_INTEGER, "bytes"),
@@ -213,6 +221,7 @@ export interface ResolvedNode extends ResolvedCluster {
   readonly dataDir: string;
   readonly enableDataPersistence: boolean;
   readonly replaceLostData: boolean;
+  readonly engine: EngineName;
   readonly groups: readonly string[];
   readonly maxRaftState: number;
   readonly maxPendingBytes: number;
@@ -262,6 +271,7 @@ export function resolveNode(values: object): ResolvedNode {
     dataDir: resolve(config.dataDir ?? DEFAULT_DATA_DIR),
     enableDataPersistence: config.enableDataPersistence ?? true,
     replaceLostData: config.replaceLostData ?? false,
+    engine: config.engine ?? DEFAULT_ENGINE,
     groups: config.groups ?? [DEFAULT_GROUP],
     maxRaftState: config.maxRaftState ?? 64 * MIB,
     maxPendingBytes: config.maxPendingBytes ?? 64 * MIB,

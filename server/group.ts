@@ -7,7 +7,7 @@ import type { Service } from "../labrpc/index.js";
 import { Persister } from "../raft/index.js";
 import type { Raft, RaftConfig, StorageWrite } from "../raft/index.js";
 import { OpKind, startKVServer, startRsm } from "../kvraft/index.js";
-import type { KVServer, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
+import type { KVServer, MakeLog, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
 import type { Gate } from "./admission.js";
 import { ForwardingRsm, makeSubmitService } from "./forward.js";
 import { LocalEnd } from "./local-end.js";
@@ -41,6 +41,10 @@ const HEIRS_POLL_MS = 20;
 // eslint-disable-next-line typescript/no-explicit-any -- each group has its own types, which only its user knows
 export type AnyStateMachine = StateMachine<any, any>;
 
+/** Makes what clients may call of a group, on top of its state machine. */
+// eslint-disable-next-line typescript/no-explicit-any -- as above
+export type GroupService = (rsm: Rsm<any, any>) => Service;
+
 export interface GroupOptions {
   readonly name: string;
   /** Ids of all nodes, in the order of their numbers in Raft. */
@@ -49,6 +53,7 @@ export interface GroupOptions {
   /** An end to each of the others; null for this one. */
   readonly ends: readonly (TcpEnd | null)[];
   readonly runtime: Runtime;
+  readonly engine: MakeLog;
   readonly config: Partial<RaftConfig> & { readonly electionTimeoutMaxMs: number };
   readonly maxRaftState: number;
   readonly maxPendingBytes: number;
@@ -58,6 +63,8 @@ export interface GroupOptions {
   readonly disk: Disk;
   /** Absent: the key/value store. */
   readonly stateMachine: AnyStateMachine | undefined;
+  /** Of a group with the user's own state machine. */
+  readonly service?: GroupService | undefined;
   readonly observer: GroupObserver | undefined;
   /** Between this node's Raft and the others. */
   readonly gate: Gate;
@@ -140,6 +147,7 @@ export class Group {
       maxRaftState,
       maxPendingBytes: options.maxPendingBytes,
       runtime,
+      engine: options.engine,
       config: { ...config, noopOnElection: true },
       onFailure: (error: Error) => this.#onFailure(error),
     };
@@ -154,6 +162,7 @@ export class Group {
       this.rsm = new ForwardingRsm(started.rsm, options, runtime.clock);
       this.raft = started.raft;
       this.servers.peer.addService(makeSubmitService(started.rsm));
+      if (options.service !== undefined) this.#serve(options.service(this.rsm));
     }
     this.servers.peer.addService(gate.service(this.raft.service));
     this.raft.onStateChange(() => this.#onStateChange());
@@ -193,6 +202,7 @@ export class Group {
       kind: this.kv === null ? "custom" : "kv",
       failure: this.failure?.message ?? null,
       role: raft.role,
+      isSettled: raft.isSettled,
       term: raft.term,
       leader: raft.killed ? null : this.#idOf(raft.leader),
       votedFor: this.#idOf(raft.votedFor),

@@ -28,6 +28,8 @@ interface Content {
   readonly myid: number;
   /** Ids of all nodes, ascending: the vote and the log refer to them by their place in this list. */
   readonly nodes: readonly number[];
+  /** Whose log it is. Absent in directories from the time when there was only Raft. */
+  readonly engine?: string;
   /** Drawn when the directory was made: a new directory for the same node has another one. */
   readonly incarnation: string;
   /** Whether this node may take part in elections. */
@@ -50,20 +52,20 @@ export class Identity {
    * another list of nodes, what is stored would be taken for something that it is not.
    * @throws WrongDirectoryError; ConfigError where it is no directory that can be written to; DiskFullError
    */
-  constructor({ dataDir, myid, clusterId, nodes, enableDataPersistence }: ResolvedNode) {
+  constructor({ dataDir, myid, clusterId, nodes, engine, enableDataPersistence }: ResolvedNode) {
     this.directory = join(dataDir, `node-${myid}`);
     this.#isKept = enableDataPersistence;
     const ids = nodes.map(({ id }) => id);
     const found = enableDataPersistence ? read(this.#file) : null;
     if (found !== null) {
-      this.#check(found, { clusterId, myid, nodes: ids });
+      this.#check(found, { clusterId, myid, nodes: ids, engine });
       this.#content = found;
       return;
     }
     const incarnation = randomBytes(INCARNATION_BYTES).toString("hex");
     // Who is alone has nobody to ask, and who keeps nothing has nothing to lose.
     const admitted = ids.length === 1 || !enableDataPersistence;
-    this.#content = { format: 1, clusterId, myid, nodes: ids, incarnation, admitted, peers: {} };
+    this.#content = { format: 1, clusterId, myid, nodes: ids, engine, incarnation, admitted, peers: {} };
     if (enableDataPersistence) makeDirectory(this.directory);
     this.#save(this.#content);
   }
@@ -124,7 +126,7 @@ export class Identity {
     return join(this.directory, "node.json");
   }
 
-  #check(found: Content, expected: Pick<Content, "clusterId" | "myid" | "nodes">): void {
+  #check(found: Content, expected: Pick<Content, "clusterId" | "myid" | "nodes" | "engine">): void {
     const differs = (what: string, theirs: unknown, ours: unknown): WrongDirectoryError =>
       new WrongDirectoryError(
         `${this.directory} belongs to ${what} ${JSON.stringify(theirs)}, but the configuration says ` +
@@ -133,6 +135,8 @@ export class Identity {
     if (found.format !== 1) throw differs("format", found.format, 1);
     if (found.clusterId !== expected.clusterId) throw differs("cluster", found.clusterId, expected.clusterId);
     if (found.myid !== expected.myid) throw differs("node", found.myid, expected.myid);
+    const { engine = "raft" } = found;
+    if (engine !== expected.engine) throw differs("engine", engine, expected.engine);
     if (String(found.nodes) !== String(expected.nodes))
       throw differs("a cluster of nodes", found.nodes, expected.nodes);
   }

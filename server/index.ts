@@ -12,7 +12,19 @@ export {
 export { ForwardedError } from "./forward.js";
 export { CloseTimeoutError } from "./group.js";
 export { WrongDirectoryError } from "./identity.js";
-export { KvNode, startNode, type CloseOptions, type NodeEvents, type NodeOptions } from "./node.js";
+export { KvNode, startNode } from "./node.js";
+export type { CloseOptions, NodeEvents, NodeOptions } from "./node-options.js";
+export {
+  CallbackError,
+  ClientClosedError,
+  GroupStoppedError,
+  NoAddressError,
+  UnknownGroupError,
+} from "./mypaxos/errors.js";
+export type { PaxosCallback, PaxosStateMachine } from "./mypaxos/callback.js";
+export { PaxosClient, type PaxosClientOptions } from "./mypaxos/client.js";
+export type { PaxosConfig } from "./mypaxos/config.js";
+export { PaxosNode, startPaxosNode, type PaxosNodeEvents, type PaxosNodeOptions } from "./mypaxos/node.js";
 export type { GroupStatus, NodeStatus, PeerStatus } from "./status.js";
 export {
   CorruptLogError,

@@ -11,50 +11,21 @@ import { Gate, introduce, seekAdmission } from "./admission.js";
 import type { AdmissionOptions } from "./admission.js";
 import { ConfigError, name as checkName } from "./checks.js";
 import { checkGroupName, NODE_GROUP, resolveNode } from "./config.js";
-import type { NodeConfig, ResolvedNode } from "./config.js";
+import type { ResolvedNode } from "./config.js";
+import { engines } from "./engines.js";
 import { Group, groupDirectory } from "./group.js";
-import type { AnyStateMachine, GroupListener } from "./group.js";
+import type { GroupListener } from "./group.js";
 import { serveHttp } from "./http.js";
 import type { HttpServer } from "./http.js";
 import { Identity } from "./identity.js";
 import { untilClosed } from "./local-end.js";
 import { NodeMetrics } from "./metrics.js";
+import type { CloseOptions, NodeEvents, NodeOptions } from "./node-options.js";
 import { addressText, Peers } from "./peers.js";
 import type { NodeStatus } from "./status.js";
 import { nodeDisk } from "./storage/index.js";
 import { listen, resolveLimits, silentLogger } from "./transport/index.js";
 import type { Logger, TransportLimits, TransportServer } from "./transport/index.js";
-
-/** The settings of a configuration file, and what only a program can give. */
-export interface NodeOptions extends NodeConfig {
-  /** Groups with a state machine of the user's, by name: the same names on every node. */
-  readonly stateMachines?: Readonly<Record<string, AnyStateMachine>>;
-  /** Measure latencies, for `metrics()`. Default: true where there is an `httpPort`. */
-  readonly measure?: boolean;
-  /** Of pino's shape. Default: silence. */
-  readonly logger?: Logger;
-  readonly runtime?: Runtime;
-  /** Default: the file system of this machine. */
-  readonly disk?: Disk;
-  readonly limits?: Partial<TransportLimits>;
-}
-
-export interface NodeEvents {
-  /** A group's leader, by id, is known or has changed; null: it is not known now. */
-  leader: [{ group: string; leader: number | null; term: number }];
-  /** A group has a new snapshot: its own (`isInstalled` false), or the leader's. */
-  snapshot: [{ group: string; index: number; bytes: number; isInstalled: boolean }];
-  /**
-   * A group has stopped: its disk failed, its state machine threw, its data were lost. The other groups go on. As Node
-   * has it, an error that nobody listens to ends the process.
-   */
-  error: [error: Error, group: string];
-}
-
-export interface CloseOptions {
-  readonly timeoutMs?: number;
-  readonly diskTimeoutMs?: number;
-}
 
 const DRAIN_PART = 0.3;
 const CLERK_CLOSE_MS = 500;
@@ -64,6 +35,7 @@ const DISK_CLOSE_MS = 5000;
 export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable {
   readonly id: number;
   readonly #config: ResolvedNode;
+  readonly #options: Pick<NodeOptions, "stateMachines" | "services" | "maxRaftStates">;
   readonly #runtime: Runtime;
   readonly #logger: Logger;
   readonly #limits: Partial<TransportLimits> | undefined;
@@ -87,6 +59,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     super();
     this.id = config.myid;
     this.#config = config;
+    this.#options = options;
     this.#runtime = options.runtime ?? realRuntime();
     this.#logger = options.logger ?? silentLogger;
     this.#limits = options.limits;
@@ -161,6 +134,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       pid: process.pid,
       uptimeMs: Math.round(this.#runtime.clock.now() - this.#startedAt),
       persistent: enableDataPersistence,
+      engine: this.#config.engine,
       isAdmitted: this.#identity.isAdmitted,
       isClosing: this.#closing !== undefined,
       groups: Object.fromEntries([...this.#groups].map(([group, each]) => [group, each.status()])),
@@ -209,14 +183,16 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
   }
 
   /** @internal Called once by `startNode`. */
-  async start(stateMachines: Readonly<Record<string, AnyStateMachine>>): Promise<this> {
+  async start(): Promise<this> {
+    const { stateMachines = {} } = this.#options;
     const config = this.#config;
     try {
       if (!config.enableDataPersistence) this.#warnOfLoss();
       this.#peers = new Peers(config, this.#runtime, this.#logger, this.#limits);
       const names = [...config.groups, ...Object.keys(stateMachines)];
       // All of them are waited for, also where one fails: what has opened must be closed again.
-      const opened = await Promise.allSettled(names.map((group) => this.#open(group, stateMachines[group])));
+      const opened = await Promise.allSettled(names.map((group) => this.#open(group)));
+      for (const each of opened) if (each.status === "fulfilled") this.#groups.set(each.value.name, each.value);
       throwFirst(opened);
       this.#transport = await this.#listen();
       if (config.http !== undefined) {
@@ -244,28 +220,30 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
     );
   }
 
-  async #open(group: string, stateMachine: AnyStateMachine | undefined): Promise<void> {
-    const { nodes, me, myid, timeout, learningInterval, maxRaftState, maxPendingBytes } = this.#config;
+  #open(group: string): Promise<Group> {
+    const { stateMachines = {}, services = {}, maxRaftStates = {} } = this.#options;
+    const { nodes, me, myid, timeout, learningInterval, engine, maxRaftState, maxPendingBytes } = this.#config;
     const { dataDir, enableDataPersistence } = this.#config;
-    const opened = await Group.open({
+    return Group.open({
       name: group,
       ids: nodes.map(({ id }) => id),
       me,
       ends: (this.#peers as Peers).endsOf(group),
       runtime: this.#runtime,
+      engine: engines[engine],
       config: { heartbeatMs: learningInterval, electionTimeoutMinMs: timeout, electionTimeoutMaxMs: 2 * timeout },
-      maxRaftState,
+      maxRaftState: maxRaftStates[group] ?? maxRaftState,
       maxPendingBytes,
       maxCommandBytes: resolveLimits(this.#limits).maxClientFrameBytes,
       dir: enableDataPersistence ? groupDirectory(dataDir, myid, group) : null,
       disk: this.#disk,
-      stateMachine,
+      stateMachine: stateMachines[group],
+      service: services[group],
       observer: this.#metrics?.observerOf(group),
       gate: this.#gate,
       logger: this.#logger,
       listener: this.#listener,
     });
-    this.#groups.set(group, opened);
   }
 
   /** In the background: who starts a cluster node by node must not wait for the next one. */
@@ -319,6 +297,7 @@ export class KvNode extends EventEmitter<NodeEvents> implements AsyncDisposable 
       advertise: port === 0 ? { host } : { host, port },
       clusterId,
       nodeId: String(myid),
+      engine: this.#config.engine,
       groups: { [NODE_GROUP]: node, ...Object.fromEntries(groups) },
       allowUnauthenticated,
       logger: this.#logger,
@@ -434,7 +413,13 @@ async function closeQuietly(clerk: Clerk, timeoutMs: number): Promise<void> {
  * FormatTooNewError (FORMAT_TOO_NEW), DiskFullError (DISK_FULL), DiskFailedError (DISK_FAILED).
  */
 export async function startNode(options: NodeOptions): Promise<KvNode> {
-  const { stateMachines = {}, measure: _m, logger: _l, runtime: _r, disk: _d, limits: _t, ...settings } = options;
+  return makeNode(options).start();
+}
+
+/** A node that has not started yet: who listens to it from here on misses nothing. @throws ConfigError */
+export function makeNode(options: NodeOptions): KvNode {
+  const { stateMachines = {}, services: _s, maxRaftStates: _x, ...others } = options;
+  const { measure: _m, logger: _l, runtime: _r, disk: _d, limits: _t, ...settings } = others;
   const config = resolveNode(settings);
   for (const group of Object.keys(stateMachines)) {
     checkName(group, `stateMachines: group`);
@@ -443,5 +428,5 @@ export async function startNode(options: NodeOptions): Promise<KvNode> {
   if (config.groups.length === 0 && Object.keys(stateMachines).length === 0) {
     throw new ConfigError("groups", "groups must name at least one group, or stateMachines give one");
   }
-  return new KvNode(config, options).start(stateMachines);
+  return new KvNode(config, options);
 }

@@ -33,6 +33,7 @@ export class Peers {
         clusterId,
         as: { nodeId: String(myid) },
         expectNodeId: String(node.id),
+        engine: config.engine,
         group: NODE_GROUP,
         logger,
         ...(tls && { tls }),

@@ -8,6 +8,8 @@ export interface GroupStatus {
   /** Null while the group works; otherwise why it stopped. */
   readonly failure: string | null;
   readonly role: Role;
+  /** It leads, and has committed all that earlier leaders may have. */
+  readonly isSettled: boolean;
   readonly term: number;
   readonly leader: number | null;
   readonly votedFor: number | null;
@@ -52,6 +54,7 @@ export interface NodeStatus {
   readonly pid: number;
   readonly uptimeMs: number;
   readonly persistent: boolean;
+  readonly engine: string;
   /** Whether it may take part in elections: false until it knows that its data directory is new, not lost. */
   readonly isAdmitted: boolean;
   readonly isClosing: boolean;

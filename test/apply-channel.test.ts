@@ -7,7 +7,7 @@ test("a long log is handed out in streaks, between which everything else has its
   const turns: (() => void)[] = [];
   const commitIndex = 1000;
   const data = encode("command");
-  const log = { lastIncludedIndex: 0, commitIndex, entryAt: () => ({ term: 1, type: 0 as const, data }) };
+  const log = { commitIndex, log: { lastIncludedIndex: 0, entryAt: () => ({ term: 1, type: 0 as const, data }) } };
   const channel = new ApplyChannel(log, 0, (fn) => turns.push(fn));
   const seen: number[] = [];
   const consumed = (async () => {

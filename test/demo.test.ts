@@ -16,7 +16,15 @@ const ESC = "\x1b";
 const ANSI = new RegExp(`${ESC}\\[[0-9;?]*[A-Za-z]`, "g");
 
 function server(id: number, role: Role, values: Partial<RaftStatus>, reaches: boolean[]): ServerView {
-  const base = { votedFor: null, leader: null, durableIndex: 0, lastTerm: 0, killed: false, followers: [] };
+  const base = {
+    votedFor: null,
+    leader: null,
+    durableIndex: 0,
+    lastTerm: 0,
+    killed: false,
+    isSettled: false,
+    followers: [],
+  };
   const log = { term: 12, commitIndex: 0, appliedIndex: 0, lastIncludedIndex: 0, lastIncludedTerm: 0, lastIndex: 0 };
   return { status: { id, role, ...base, ...log, ...values }, reaches };
 }

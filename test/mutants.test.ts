@@ -21,10 +21,10 @@ describe("the list of mutants", () => {
 
   test("has a name and a check for each", () => {
     expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length);
-    for (const { name, scripts, swarm, blackBox, power } of mutants) {
+    for (const { name, scripts, swarm, blackBox, power, registers } of mutants) {
       expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
       expect(
-        [scripts, swarm, blackBox, power].some((check) => check !== undefined),
+        [scripts, swarm, blackBox, power, registers].some((check) => check !== undefined),
         name,
       ).toBe(true);
     }

@@ -6,7 +6,7 @@ const promised = {
   "kvraft/labrpc": ["Network", "Server", "makeService", "RemoteError"],
   "kvraft/raft": ["makeRaft", "Persister", "committedIndex", "jointCommittedIndex", "voteResult", "jointVoteResult"],
   "kvraft/kvraft": ["startKVServer", "makeClerk"],
-  "kvraft/server": ["startNode", "connect", "openStorage"],
+  "kvraft/server": ["startNode", "connect", "openStorage", "PaxosNode", "PaxosClient"],
   "kvraft/sim": ["simulate", "SimulationDeadlock", "checkLinearizable", "realRuntime"],
 };
 

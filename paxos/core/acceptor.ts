@@ -1,4 +1,4 @@
-import { RefusedMessageError } from "../../replica/core/index.js";
+import { RefusedMessageError, type Entry } from "../../replica/core/index.js";
 import { learnFromLeader } from "./learner.js";
 import type { PaxosState } from "./state.js";
 import type { Accept, InstanceVote, Prepare, PrepareReply } from "./types.js";
@@ -102,14 +102,15 @@ function checkValues({ commitIndex, log }: PaxosState, { ballot, entries, first 
 function vote(state: PaxosState, { ballot, entries, first }: Accept): void {
   const { log } = state;
   const votes: InstanceVote[] = [];
-  for (const [i, entry] of entries.entries()) {
+  for (let i = 0; i < entries.length; i++) {
     const instance = first + i;
+    const entry = entries[i] as Entry;
     // Chosen, and in the snapshot: the leader of a higher ballot can only propose the same again.
     if (instance <= log.lastIncludedIndex) continue;
     const before = log.voteAt(instance);
     if (before !== undefined && (before.ballot >= ballot || instance <= state.commitIndex)) continue;
     const fresh = { instance, ballot, entry };
-    log.set(instance, { ballot, entry });
+    log.set(fresh);
     votes.push(fresh);
   }
   state.persistVotes(votes);

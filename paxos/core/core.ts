@@ -51,7 +51,7 @@ export class PaxosCore implements ReplicaCore<Request, Reply, PaxosState> {
     if (voters.length > MAX_SERVERS) {
       throw new InvalidArgumentError(`a Paxos group has at most ${MAX_SERVERS} servers, not ${voters.length}`);
     }
-    this.state = new PaxosState({ ...options, configuration: new Configuration(voters, me) });
+    this.state = new PaxosState({ configuration: new Configuration(voters, me), ...options });
   }
 
   get effects(): readonly Effect[] {

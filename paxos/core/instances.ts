@@ -7,7 +7,8 @@ export const VOTE_OVERHEAD_BYTES = 16;
 
 /** The votes of one acceptor by instance, from the end of the snapshot on. There may be holes. */
 export class Instances implements CommittedEntries {
-  readonly #votes = new Map<number, Vote>();
+  /** From the first instance behind the snapshot on. */
+  #votes: (InstanceVote | undefined)[] = [];
   #lastIncludedIndex: number;
   #lastIncludedTerm: number;
   #lastIncludedBallot: number;
@@ -40,25 +41,27 @@ export class Instances implements CommittedEntries {
   }
 
   get lastTerm(): number {
-    return this.#votes.get(this.#lastIndex)?.entry.term ?? this.#lastIncludedTerm;
+    return this.voteAt(this.#lastIndex)?.entry.term ?? this.#lastIncludedTerm;
   }
 
   voteAt(instance: number): Vote | undefined {
-    return this.#votes.get(instance);
+    return this.#votes[instance - this.#lastIncludedIndex - 1];
   }
 
   entryAt(instance: number): Entry {
-    const vote = this.#votes.get(instance);
+    const vote = this.voteAt(instance);
     assert(vote !== undefined, () => `no value in instance ${instance}`);
     return vote.entry;
   }
 
   /** An acceptor never votes twice in a ballot, and never in a lower one again. */
-  set(instance: number, vote: Vote): void {
-    assert(instance > this.#lastIncludedIndex, () => `a vote in instance ${instance} inside the snapshot`);
-    const before = this.#votes.get(instance);
-    assert(before === undefined || before.ballot < vote.ballot, () => `a second vote in instance ${instance}`);
-    this.#votes.set(instance, vote);
+  set(vote: InstanceVote): void {
+    const { ballot, instance } = vote;
+    const at = instance - this.#lastIncludedIndex - 1;
+    assert(at >= 0, () => `a vote in instance ${instance} inside the snapshot`);
+    const before = this.#votes[at];
+    assert(before === undefined || before.ballot < ballot, () => `a second vote in instance ${instance}`);
+    this.#votes[at] = vote;
     this.extendTo(instance);
   }
 
@@ -69,7 +72,7 @@ export class Instances implements CommittedEntries {
 
   /** Drops the votes up to `instance`, which a snapshot now holds; `ballot` is the highest that is in it. */
   compactTo(instance: number, term: number, ballot: number): void {
-    for (let i = this.#lastIncludedIndex + 1; i <= instance && this.#votes.size > 0; i++) this.#votes.delete(i);
+    this.#votes = this.#votes.slice(instance - this.#lastIncludedIndex);
     this.#lastIncludedIndex = instance;
     this.#lastIncludedTerm = term;
     this.#lastIncludedBallot = Math.max(this.#lastIncludedBallot, ballot);
@@ -81,11 +84,11 @@ export class Instances implements CommittedEntries {
     const votes: InstanceVote[] = [];
     let bytes = 0;
     for (let instance = Math.max(from, this.#lastIncludedIndex + 1); instance <= to; instance++) {
-      const vote = this.#votes.get(instance);
+      const vote = this.#votes[instance - this.#lastIncludedIndex - 1];
       if (vote === undefined) continue;
       bytes += vote.entry.data.length + VOTE_OVERHEAD_BYTES;
       if (bytes > maxBytes && votes.length > 0) break;
-      votes.push({ instance, ...vote });
+      votes.push(vote);
     }
     return votes;
   }

@@ -48,17 +48,24 @@ function record(writer: Writer, kind: number, fields: readonly [number, number, 
 
 function writeSix(bytes: Uint8Array, at: number, value: number): void {
   assert(value >= 0 && value < SIX_BYTES, () => `${value} does not fit into a record`);
-  let rest = value;
-  for (let i = 5; i >= 0; i--) {
-    bytes[at + i] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
+  const high = Math.floor(value / 2 ** 32);
+  bytes[at] = high >>> 8;
+  bytes[at + 1] = high;
+  // A typed array keeps the lowest byte of what it is given.
+  bytes[at + 2] = value >>> 24;
+  bytes[at + 3] = value >>> 16;
+  bytes[at + 4] = value >>> 8;
+  bytes[at + 5] = value;
 }
 
 function readSix(bytes: Uint8Array, at: number): number {
-  let value = 0;
-  for (let i = 0; i < 6; i++) value = value * 256 + (bytes[at + i] as number);
-  return value;
+  const high = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  const low =
+    ((bytes[at + 2] as number) << 24) |
+    ((bytes[at + 3] as number) << 16) |
+    ((bytes[at + 4] as number) << 8) |
+    (bytes[at + 5] as number);
+  return high * 2 ** 32 + (low >>> 0);
 }
 
 export function encodeVote(writer: Writer, { ballot, entry, instance }: InstanceVote): Entry {

@@ -42,7 +42,7 @@ export function becomeLeader(state: PaxosState): void {
 function voteAsLeader(state: PaxosState, first: number, entries: readonly Entry[]): void {
   if (entries.length === 0) return;
   const votes: InstanceVote[] = entries.map((entry, i) => ({ instance: first + i, ballot: state.term, entry }));
-  for (const { ballot, entry, instance } of votes) state.log.set(instance, { ballot, entry });
+  for (const vote of votes) state.log.set(vote);
   state.persistVotes(votes);
   state.awaitOwnVotes(first, first + entries.length - 1);
   state.needsFlush = true;

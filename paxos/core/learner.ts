@@ -127,8 +127,9 @@ function takeChosen(state: PaxosState, chosen: readonly InstanceVote[]): void {
     index = instance;
     observe(state, ballot);
     if (isVoted) continue;
-    log.set(instance, { ballot, entry });
-    fresh.push({ instance, ballot, entry });
+    const vote = { instance, ballot, entry };
+    log.set(vote);
+    fresh.push(vote);
   }
   state.persistVotes(fresh);
   if (index > state.commitIndex) state.advanceCommit(index);

@@ -130,7 +130,7 @@ export class PaxosState implements ReplicaState {
     const { promised, lastIncludedIndex, lastIncludedTerm, chosen, votes } = readJournal(stored);
     this.term = promised;
     this.log = new Instances(lastIncludedIndex, lastIncludedTerm, promised);
-    for (const [instance, vote] of votes) this.log.set(instance, vote);
+    for (const [instance, { ballot, entry }] of votes) this.log.set({ instance, ballot, entry });
     this.snapshot = stored.snapshot && {
       index: lastIncludedIndex,
       term: lastIncludedTerm,

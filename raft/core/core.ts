@@ -37,7 +37,7 @@ export class RaftCore implements ReplicaCore<Request, Reply, RaftState> {
     const { stored } = options;
     const log = new RaftLog(stored.snapshot?.index ?? 0, stored.snapshot?.term ?? 0, stored.entries);
     const configuration = new Configuration(options.voters, options.me);
-    this.state = new RaftState({ ...options, configuration, log });
+    this.state = new RaftState({ configuration, log, ...options });
   }
 
   get effects(): readonly Effect[] {

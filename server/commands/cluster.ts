@@ -9,6 +9,8 @@ import { ConfigError, required } from "../checks.js";
 import { DEFAULT_DATA_DIR, LOG_LEVELS, resolveCluster, resolveNode } from "../config.js";
 import type { LogLevel, NodeAddress, NodeConfig } from "../config.js";
 import { readConfigFile } from "../config-sources.js";
+import { DEFAULT_ENGINE, ENGINE_NAMES } from "../engines.js";
+import type { EngineName } from "../engines.js";
 import { CLUSTER_FILE, wholeNumber } from "./options.js";
 import { Exit, EXIT_CODES_HELP, run } from "./outside.js";
 import type { Outside } from "./outside.js";
@@ -19,6 +21,7 @@ interface ClusterFlags {
   readonly dataDir: string;
   readonly size: number;
   readonly port: number;
+  readonly engine?: EngineName;
   readonly logLevel: LogLevel;
   readonly json?: boolean;
 }
@@ -43,6 +46,11 @@ export function clusterCommand(program: Command, outside: Outside): void {
       wholeNumber(0, 65_000 - HTTP_OFFSET),
       7001,
     )
+    .addOption(
+      new Option("--engine <name>", "the consensus algorithm (default: the one of the data, or raft)").choices(
+        ENGINE_NAMES,
+      ),
+    )
     .addOption(new Option("--log-level <level>", "what the nodes log").choices(LOG_LEVELS).default("info"))
     .option("--json", "print JSON lines")
     .addHelpText("after", EXIT_CODES_HELP);
@@ -64,8 +72,9 @@ async function runCluster(flags: ClusterFlags, outside: Outside): Promise<number
     const { code } = error as NodeJS.ErrnoException;
     throw new ConfigError("dataDir", `--data-dir: ${dataDir} cannot be made a directory (${code}); choose another one`);
   }
-  const nodes = await probe(readPlan(dataDir, flags.size) ?? makePlan(flags.size, flags.port));
-  writePlan(dataDir, nodes, flags.logLevel);
+  const { nodes: plan, engine } = readPlan(dataDir, flags) ?? makePlan(flags);
+  const nodes = await probe(plan);
+  writePlan(dataDir, nodes, engine, flags.logLevel);
   const tell = (event: object, text: string): void => outside.out(json ? `${JSON.stringify(event)}\n` : `${text}\n`);
   let waiting = nodes.length;
   let hopeless = 0;
@@ -122,15 +131,22 @@ function readyText(dataDir: string): string {
 
 const nodeFile = (dataDir: string, id: number): string => join(dataDir, `node-${id}.json`);
 
-/** The ports of the last run: nodes and clients find each other again. Null where there was none. */
-function readPlan(dataDir: string, size: number): Planned[] | null {
+interface Plan {
+  readonly nodes: readonly Planned[];
+  readonly engine: EngineName;
+}
+
+/** That of the last run: nodes and clients find each other again. Null where there was none. */
+function readPlan(dataDir: string, { size, engine: wanted }: ClusterFlags): Plan | null {
   const file = join(dataDir, CLUSTER_FILE);
   if (!existsSync(file)) return null;
-  let plan: Planned[];
+  let nodes: Planned[];
+  let engine: EngineName = DEFAULT_ENGINE;
   try {
-    plan = resolveCluster(readConfigFile(file)).nodes.map((node) => {
+    nodes = resolveCluster(readConfigFile(file)).nodes.map((node) => {
       const name = nodeFile(dataDir, node.id);
-      const { http } = resolveNode(readConfigFile(name));
+      const { http, engine: found } = resolveNode(readConfigFile(name));
+      engine = found;
       return { ...node, httpPort: required(http?.port, `httpPort in ${name}`, "a port number") };
     });
   } catch (error) {
@@ -138,30 +154,36 @@ function readPlan(dataDir: string, size: number): Planned[] | null {
     const message = `${dataDir} holds an incomplete cluster: ${error.message}; mend that file, or use another --data-dir`;
     throw new ConfigError(error.field, message);
   }
-  if (plan.length === size) return plan;
-  throw new ConfigError(
-    "size",
-    `${dataDir} holds a cluster of ${plan.length} nodes, not ${size}; give --size ${plan.length}, or another --data-dir`,
-  );
+  if (nodes.length !== size) {
+    const message = `${dataDir} holds a cluster of ${nodes.length} nodes, not ${size}; give --size ${nodes.length}`;
+    throw new ConfigError("size", `${message}, or another --data-dir`);
+  }
+  if (wanted !== undefined && wanted !== engine) {
+    const message = `${dataDir} holds a cluster with the engine ${engine}, not ${wanted}; use another --data-dir`;
+    throw new ConfigError("engine", message);
+  }
+  return { nodes, engine };
 }
 
-function writePlan(dataDir: string, plan: readonly Planned[], logLevel: LogLevel): void {
+function writePlan(dataDir: string, plan: readonly Planned[], engine: EngineName, logLevel: LogLevel): void {
   const nodes = plan.map(({ id, host, port }) => ({ id, host, port }));
   const write = (file: string, value: object): void => writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
   for (const { id, httpPort } of plan) {
     const file = nodeFile(dataDir, id);
     // Paths in a configuration file are meant from where it is.
-    const config: NodeConfig = { myid: id, nodes, dataDir: ".", httpPort, closeTimeout: CLOSE_TIMEOUT_MS, logLevel };
+    const settings = { engine, httpPort, closeTimeout: CLOSE_TIMEOUT_MS, logLevel };
+    const config: NodeConfig = { myid: id, nodes, dataDir: ".", ...settings };
     write(file, config);
   }
   write(join(dataDir, CLUSTER_FILE), { nodes });
 }
 
-function makePlan(size: number, first: number): Planned[] {
-  return Array.from({ length: size }, (_, i) => {
+function makePlan({ size, port: first, engine = DEFAULT_ENGINE }: ClusterFlags): Plan {
+  const nodes = Array.from({ length: size }, (_, i) => {
     const port = first === 0 ? 0 : first + i;
     return { id: i + 1, host: HOST, port, httpPort: first === 0 ? 0 : port + HTTP_OFFSET };
   });
+  return { nodes, engine };
 }
 
 /**

@@ -90,7 +90,7 @@ export async function openWith(options: StorageOptions, check: Checksum): Promis
     const lock = await disk.lock(dir);
     try {
       const recovered = await recover(directory, tools);
-      return new WalStorage({ ...recovered, directory, lock }, runtime, limits, onHealth);
+      return new WalStorage({ directory, lock, ...recovered }, runtime, limits, onHealth);
     } catch (error) {
       await lock.release();
       throw error;

@@ -35,6 +35,7 @@ export interface DialTarget {
   readonly nodeId: string;
   /** "" for any. */
   readonly expectNodeId: string;
+  readonly engine: string;
   readonly tls: TransportTls | undefined;
   readonly secret: Secret | undefined;
   readonly limits: TransportLimits;
@@ -118,7 +119,7 @@ export class Dial implements ChannelOwner {
 
   #onConnect(): void {
     if (this.#isOver) return;
-    const { runtime, clusterId, role, nodeId, expectNodeId, secret, limits, coalesce } = this.#target;
+    const { runtime, clusterId, role, nodeId, expectNodeId, engine, secret, limits, coalesce } = this.#target;
     this.#channel = new Channel(this.#socket, this, runtime.clock, limits.maxFrameBytes, coalesce);
     this.#helloBytes = encodeHello({
       clusterId,
@@ -128,6 +129,7 @@ export class Dial implements ChannelOwner {
       proving: secret === undefined ? "none" : "secret",
       maxFrameBytes: limits.maxFrameBytes,
       nonce: makeNonce(),
+      engine,
     });
     this.#channel.send(FrameKind.hello, 0, null, this.#helloBytes);
   }

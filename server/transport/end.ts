@@ -1,9 +1,10 @@
-import { AbortError, encode, InvalidArgumentError, TimeoutError } from "../../runtime/index.js";
+import { encode, InvalidArgumentError, refusal, TimeoutError, watchLimits } from "../../runtime/index.js";
 import type { CallOptions, Runtime } from "../../runtime/index.js";
 import { RemoteError } from "../../labrpc/index.js";
 import type { ClientEnd } from "../../labrpc/index.js";
 import type { DialTarget } from "./dial.js";
 import { DisconnectedError, RefusedError } from "./errors.js";
+import { FIRST_ENGINE } from "./handshake.js";
 import type { Secret, Welcome } from "./handshake.js";
 import { Call, Lane } from "./lane.js";
 import type { LaneStatus } from "./lane.js";
@@ -24,6 +25,8 @@ export interface ConnectOptions {
   as: { readonly nodeId: string } | "client";
   /** The node that should be there. Another one is refused: a wrong address must not mix up two nodes. */
   expectNodeId?: string;
+  /** The consensus algorithm of a node: it is no peer of one with another. Default "raft". */
+  engine?: string;
   /** Which group of services to call. */
   group: string;
   tls?: TransportTls;
@@ -139,16 +142,14 @@ class Link {
     return hostAndPort(this.target.host, this.target.port);
   }
 
-  ready({ signal, timeoutMs }: CallOptions): Promise<void> {
-    const { clock } = this.target.runtime;
-    if (signal?.aborted) return Promise.reject(new AbortError("ready was aborted", false, signal.reason));
+  ready(options: CallOptions): Promise<void> {
+    const refused = refusal("ready", options);
+    if (refused !== undefined) return Promise.reject(refused);
     if (this.status === "ready") return Promise.resolve();
     return new Promise<void>((resolve, reject) => {
-      const onAbort = (): void => waiter.reject(new AbortError("ready was aborted", false, signal?.reason));
       const settle = (): void => {
         this.#waiters.delete(waiter);
-        signal?.removeEventListener("abort", onAbort);
-        if (timer !== undefined) clock.clearTimeout(timer);
+        release?.();
       };
       const waiter: Waiter = {
         resolve: () => {
@@ -160,15 +161,17 @@ class Link {
           reject(error);
         },
       };
-      const onTimeout = (): void => {
-        const why = this.error === null ? "it does not answer" : this.error.message;
-        waiter.reject(new TimeoutError(`no connection to ${this.name} within ${timeoutMs} ms: ${why}`, false));
-      };
-      const timer =
-        timeoutMs === undefined || timeoutMs === Infinity ? undefined : clock.setTimeout(onTimeout, timeoutMs);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const release = watchLimits(this.target.runtime.clock, "ready", options, (limit) => {
+        const error = limit(false);
+        waiter.reject(error instanceof TimeoutError ? this.#noConnection(options) : error);
+      });
       this.#waiters.add(waiter);
     });
+  }
+
+  #noConnection({ timeoutMs }: CallOptions): TimeoutError {
+    const why = this.error === null ? "it does not answer" : this.error.message;
+    return new TimeoutError(`no connection to ${this.name} within ${timeoutMs} ms: ${why}`, false);
   }
 
   leave(end: GroupEnd): void {
@@ -277,6 +280,7 @@ export function connectTo(options: ConnectOptions): TcpEnd {
     role: as === "client" ? "client" : "peer",
     nodeId: as === "client" ? "" : as.nodeId,
     expectNodeId: expectNodeId ?? "",
+    engine: options.engine ?? FIRST_ENGINE,
     tls,
     secret,
     limits: resolveLimits(options.limits),

@@ -11,11 +11,11 @@ export class FrameError extends KvraftError {
 }
 
 /** Why two nodes do not talk to each other. */
-export type RefusalReason = "version" | "cluster" | "role" | "node" | "auth" | "busy";
+export type RefusalReason = "version" | "cluster" | "role" | "node" | "engine" | "auth" | "busy";
 
 /**
  * The handshake ended in a refusal, by this side or by the other; both sides get the same reason and message. Code
- * `REFUSED`. `reason` says what to change: the version, the cluster id, the role, the node id, the secret or
+ * `REFUSED`. `reason` says what to change: the version, the cluster id, the role, the node id, the engine, the secret or
  * certificate; "busy": try again later.
  */
 export class RefusedError extends KvraftError {

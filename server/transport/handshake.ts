@@ -31,7 +31,11 @@ export interface Hello {
   /** The largest reply that it takes. */
   readonly maxFrameBytes: number;
   readonly nonce: Uint8Array;
+  /** The consensus algorithm of a peer. Those who do not say come from a time when there was one. */
+  readonly engine: string;
 }
+
+export const FIRST_ENGINE = "raft";
 
 /** What the called side answers. */
 export interface Challenge {
@@ -83,8 +87,9 @@ export function isSameProof(expected: Uint8Array, proof: Uint8Array): boolean {
 }
 
 export function encodeHello(hello: Hello): Uint8Array {
-  const { clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce } = hello;
-  return encode([MAGIC, PROTOCOL_VERSION, clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce]);
+  const { clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce, engine } = hello;
+  const names = [clusterId, role, nodeId, expectNodeId, proving];
+  return encode([MAGIC, PROTOCOL_VERSION, ...names, maxFrameBytes, nonce, engine]);
 }
 
 /** @throws FrameError for what is no hello at all; RefusedError for another version or an unknown role. */
@@ -104,6 +109,7 @@ export function decodeHello(body: Uint8Array): Hello {
     proving: provingAt(fields, 6),
     maxFrameBytes: size(fields, 7),
     nonce: nonceAt(fields, 8),
+    engine: fields.length > 9 ? name(fields, 9) : FIRST_ENGINE,
   };
 }
 
@@ -146,7 +152,15 @@ export function secretMismatch(calledHasOne: boolean): string {
     : "the caller has a shared secret, and the called node has none; give it the cluster's secret";
 }
 
-const REASONS: readonly string[] = ["version", "cluster", "role", "node", "auth", "busy"] satisfies RefusalReason[];
+const REASONS: readonly string[] = [
+  "version",
+  "cluster",
+  "role",
+  "node",
+  "engine",
+  "auth",
+  "busy",
+] satisfies RefusalReason[];
 const MAX_REFUSAL_LENGTH = 1000;
 
 export function encodeRefusal(error: RefusedError): Uint8Array {

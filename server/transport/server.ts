@@ -5,6 +5,7 @@ import type { TLSSocket } from "node:tls";
 
 import type { CallOptions, Clock, Runtime } from "../../runtime/index.js";
 import { DisconnectedError, ListenError, RefusedError } from "./errors.js";
+import { FIRST_ENGINE } from "./handshake.js";
 import type { Hello, Role, Secret } from "./handshake.js";
 import { resolveLimits } from "./limits.js";
 import type { TransportLimits } from "./limits.js";
@@ -29,6 +30,8 @@ export interface ListenOptions {
   /** Callers of another cluster are refused. */
   clusterId: string;
   nodeId: string;
+  /** Peers of another consensus algorithm are refused; clients need not know it. Default "raft". */
+  engine?: string;
   /** What is served, by the name of the group. A name without a group is an error reply to the caller. */
   groups: Readonly<Record<string, GroupServers>>;
   tls?: TransportTls;
@@ -77,6 +80,7 @@ class TcpServer implements TransportServer, SessionHost {
   readonly clock: Clock;
   readonly clusterId: string;
   readonly nodeId: string;
+  readonly engine: string;
   readonly secret: Secret | undefined;
   readonly limits: TransportLimits;
   readonly coalesce: boolean;
@@ -102,6 +106,7 @@ class TcpServer implements TransportServer, SessionHost {
     this.clock = options.runtime.clock;
     this.clusterId = options.clusterId;
     this.nodeId = options.nodeId;
+    this.engine = options.engine ?? FIRST_ENGINE;
     this.secret = options.secret;
     this.limits = resolveLimits(options.limits);
     this.coalesce = options.coalesce ?? true;

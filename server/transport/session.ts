@@ -31,6 +31,7 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly clusterId: string;
   readonly nodeId: string;
+  readonly engine: string;
   readonly secret: Secret | undefined;
   readonly limits: TransportLimits;
   readonly coalesce: boolean;
@@ -139,6 +140,10 @@ export class Session implements ChannelOwner {
     if (hello.role === "peer" && (hello.nodeId === "" || hello.nodeId === host.nodeId)) {
       const message = `a peer of node "${host.nodeId}" must have a node id of its own, not "${hello.nodeId}"`;
       throw new RefusedError("node", message);
+    }
+    if (hello.role === "peer" && hello.engine !== host.engine) {
+      const message = `this node runs the engine "${host.engine}", the caller "${hello.engine}"; all nodes must run the same`;
+      throw new RefusedError("engine", message);
     }
     if (hello.proving !== proving) throw new RefusedError("auth", secretMismatch(proving === "secret"));
     this.#checkCertificate(hello);

@@ -189,10 +189,19 @@ export function compile(steps: readonly Step[], free: readonly Step[], initial: 
   const states = new States(all);
   const total = all.length;
   const problem = {
-    ...{ size: steps.length, total, kind: new Uint8Array(total), call: new Int32Array(total) },
-    ...{ ret: new Int32Array(total), expected: new Int32Array(total).fill(-1) },
-    ...{ result: new Int32Array(total).fill(-1), version: new Float64Array(total), piece: new Array<string>(total) },
-    ...{ classOf: new Int32Array(total), classes: 0, appends: false, states },
+    size: steps.length,
+    total,
+    kind: new Uint8Array(total),
+    call: new Int32Array(total),
+    ret: new Int32Array(total),
+    expected: new Int32Array(total).fill(-1),
+    result: new Int32Array(total).fill(-1),
+    version: new Float64Array(total),
+    piece: new Array<string>(total),
+    classOf: new Int32Array(total),
+    classes: 0,
+    appends: false,
+    states,
     initial: states.at(states.values.locate(initial.value), initial.version),
   };
   const classes = new Map<string, number>();

@@ -3,12 +3,16 @@ export type Change =
   | { readonly kind: "write"; readonly position: number; readonly bytes: Uint8Array }
   | { readonly kind: "truncate"; readonly size: number };
 
+/** Nobody writes to it: what is to hold a byte gets memory of its own. */
+const EMPTY = new Uint8Array(0);
+const LEAST_BYTES = 1024;
+
 /** Bytes that grow. */
 export class Content {
   #bytes: Uint8Array;
   size: number;
 
-  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+  constructor(bytes: Uint8Array = EMPTY) {
     this.#bytes = bytes;
     this.size = bytes.length;
   }
@@ -46,7 +50,7 @@ export class Content {
   #extend(size: number): void {
     if (size <= this.size) return;
     if (size > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(size, 2 * this.#bytes.length, 256));
+      const grown = new Uint8Array(Math.max(size, 2 * this.#bytes.length, LEAST_BYTES));
       grown.set(this.#bytes.subarray(0, this.size));
       this.#bytes = grown;
     }

@@ -41,7 +41,7 @@ export class Call implements Handled {
   send(): void {
     const request = this.message(null, this.from, this.to, this.bytes, null);
     this.request = request;
-    this.travel(request, this.link, (message) => this.arrive(message));
+    this.travel(request, this.link);
   }
 
   /** The reply will never come: whoever waits is told so in time. */
@@ -66,7 +66,7 @@ export class Call implements Handled {
     return new NetMessage(id, request, from.name, to.name, this.method, bytes, error, network.clock.now());
   }
 
-  private travel(message: NetMessage, link: Link, arrive: (message: NetMessage) => void): void {
+  private travel(message: NetMessage, link: Link): void {
     const { network } = this;
     const { observer, clock } = network;
     const fate = network.draw(link);
@@ -75,13 +75,18 @@ export class Call implements Handled {
     if (link.isCut) return this.drop(message, "cut", fate);
     if (fate.isLost) return this.drop(message, "loss", fate);
     const delayMs = fate.delayMs + (diversion?.delayMs ?? 0);
-    clock.setTimeout(() => arrive(message), delayMs);
+    clock.setTimeout(() => this.arrive(message), delayMs);
     const duplicateMs = diversion?.duplicateMs ?? fate.duplicateMs;
     // A caller takes one reply: only requests can arrive twice.
     if (duplicateMs > 0 && message.leg === "request") {
       observer.duplicated?.(message);
-      clock.setTimeout(() => arrive(message), delayMs + duplicateMs);
+      clock.setTimeout(() => this.arrive(message), delayMs + duplicateMs);
     }
+  }
+
+  private arrive(message: NetMessage): void {
+    if (message.leg === "request") this.arriveThere(message);
+    else this.arriveBack(message);
   }
 
   private drop(message: NetMessage, why: NetLoss, fate: Fate): void {
@@ -114,7 +119,7 @@ export class Call implements Handled {
 
   // ---- at the server ------------------------------------------------------------------------------------------------------
 
-  private arrive(message: NetMessage): void {
+  private arriveThere(message: NetMessage): void {
     const { to } = this;
     if (this.life <= this.from.recalledLife) return this.network.observer.dropped?.(message, "loss");
     if (to.server === null) return this.nobodyThere(message);
@@ -188,25 +193,26 @@ export class Call implements Handled {
     const error = reply instanceof RemoteError ? reply : null;
     const bytes = error === null ? (reply as Uint8Array) : NO_BYTES;
     const message = this.message(this.request, this.to, this.from, bytes, error);
-    this.travel(message, this.to.linkTo(this.from), this.receive);
+    this.travel(message, this.to.linkTo(this.from));
   }
 
   // ---- at the caller again ----------------------------------------------------------------------------------------------
 
-  private readonly receive = (message: NetMessage): void => {
-    if (this.isSettled || this.from.life !== this.life) {
-      this.network.observer.dropped?.(message, "gone");
-      return;
-    }
-    this.reach(() => {
-      if (this.isSettled) return;
-      this.network.observer.delivered?.(message);
-      if (message.error === null) return this.settle(decode(message.bytes));
-      this.isSettled = true;
-      const { code, message: text } = message.error;
-      this.reject(new RemoteError(code, text));
-    });
-  };
+  private arriveBack(message: NetMessage): void {
+    const { from } = this;
+    if (this.isSettled || from.life !== this.life) this.network.observer.dropped?.(message, "gone");
+    else if (from.gate === null) this.take(message);
+    else this.reach(() => this.take(message));
+  }
+
+  private take(message: NetMessage): void {
+    if (this.isSettled) return;
+    this.network.observer.delivered?.(message);
+    if (message.error === null) return this.settle(decode(message.bytes));
+    this.isSettled = true;
+    const { code, message: text } = message.error;
+    this.reject(new RemoteError(code, text));
+  }
 }
 
 const NO_BYTES = new Uint8Array(0);

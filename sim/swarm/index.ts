@@ -6,3 +6,4 @@ export { FAULT_KINDS } from "./plan-faults.js";
 export { RULES, type Rule } from "./rules.js";
 export { runPlan, runSeed, type RunOptions } from "./run.js";
 export { testOfPlan } from "./test-text.js";
+export { keepGuard } from "../index.js";

@@ -34,7 +34,7 @@ export class Load {
   /** A client of its own that reads every key once. */
   async readAll(): Promise<void> {
     const keys = new Set(this.world.plan.clients.flatMap(({ operations }) => operations.map(({ key }) => key)));
-    const operations = [...keys].map((key): Operation => ({ ...READ, key }));
+    const operations = [...keys].map((key): Operation => ({ key, ...READ }));
     await new Client(this, this.clients.length, { operations }).run();
   }
 

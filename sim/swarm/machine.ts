@@ -89,13 +89,13 @@ export class Machine {
     const runtime: Runtime = { clock: this.clock.beginLife(), random: forkRandom(this.#random, `life ${life}`) };
     try {
       const storage = await openStorage({
-        ...plan.storage,
         dir: "/data",
         disk: this.disk.mount(),
         runtime,
         onHealth: ({ state }) => {
           if (this.life === life) hub.emit("diskHealth", { server: this.number, health: state });
         },
+        ...plan.storage,
       });
       if (this.life !== life) return;
       this.storage = storage;
@@ -111,7 +111,6 @@ export class Machine {
   #serve(life: number, runtime: Runtime, storage: DurableStorage): void {
     const { plan } = this.#context;
     const kv = startKVServer({
-      ...plan.kv,
       servers: Array.from({ length: plan.servers }, (_, i) => this.host.end(serverName(i))),
       me: this.number,
       persister: this.#watchStorage(life, storage),
@@ -120,6 +119,7 @@ export class Machine {
       engine: (options) => makeRaft({ ...options, observer: this.#raftObserver(life) }),
       watch: (machine) => this.#watchService(life, machine),
       onFailure: (error) => this.#onFailure(life, error),
+      ...plan.kv,
     });
     this.kv = kv;
     this.host.serve(new Server(kv.service, kv.raft.service));

@@ -1,4 +1,12 @@
-import { EntryType, type Entry, type RaftEffect, type RaftState, type Snapshot } from "../../raft/index.js";
+import {
+  EntryType,
+  type Entry,
+  type RaftEffect,
+  type RaftReply,
+  type RaftRequest,
+  type RaftState,
+  type Snapshot,
+} from "../../raft/index.js";
 import type { Results } from "../../kvraft/index.js";
 import { DurableState } from "./durable.js";
 import { equalBytes, hashBytes } from "./hash.js";
@@ -270,24 +278,34 @@ export class Oracle implements WorldObserver {
   // ---- what is said -------------------------------------------------------------------------------------------------------
 
   released({ server, effect, state }: WorldEventOf<"released">): void {
-    if (effect.type !== "send" && effect.type !== "reply") return;
-    const { message } = effect;
-    const { hardState } = this.#durable(server);
-    const isPreVote = message.type === "requestVote" && message.preVote;
-    if (!isPreVote && message.term > hardState.term) {
-      this.#fail(
-        "saidDurable",
-        `server ${server} sends ${message.type} of term ${message.term}; durable is term ${hardState.term}`,
-      );
-    }
-    if (message.type === "requestVote" && !message.preVote) this.#vote(server, message.term, server);
-    if (effect.type === "send") return;
-    if (message.type === "requestVoteReply" && message.granted && !message.preVote) {
-      const candidate = this.#askers[server]?.get(effect.request);
-      this.#askers[server]?.delete(effect.request);
+    // Requests and replies apart: V8 knows by heart where a field is in up to four kinds of objects, but not in eight.
+    if (effect.type === "send") this.#checkRequest(server, effect.message);
+    else if (effect.type === "reply") this.#checkReply(server, effect.request, effect.message, state);
+  }
+
+  #checkRequest(server: number, message: RaftRequest): void {
+    const { type, term } = message;
+    if (type === "requestVote" && message.preVote) return;
+    this.#checkSaid(server, type, term);
+    if (type === "requestVote") this.#vote(server, term, server);
+  }
+
+  #checkReply(server: number, request: number, message: RaftReply, state: RaftState): void {
+    const { type, term } = message;
+    this.#checkSaid(server, type, term);
+    if (type === "requestVoteReply" && message.granted && !message.preVote) {
+      const candidate = this.#askers[server]?.get(request);
+      this.#askers[server]?.delete(request);
       if (candidate !== undefined) this.#vote(server, message.requestTerm, candidate);
-    } else if (message.type === "appendEntriesReply" && message.success && message.term === hardState.term) {
+    } else if (type === "appendEntriesReply" && message.success && term === this.#durable(server).hardState.term) {
       this.#checkAcknowledged(server, message.index, state);
+    }
+  }
+
+  #checkSaid(server: number, type: string, term: number): void {
+    const durable = this.#durable(server).hardState.term;
+    if (term > durable) {
+      this.#fail("saidDurable", `server ${server} sends ${type} of term ${term}; durable is term ${durable}`);
     }
   }
 

@@ -1,5 +1,6 @@
 import { makeClerk, type Clerk } from "../../kvraft/index.js";
 import { Network, type ClientEnd } from "../../labrpc/index.js";
+import { makeRaft } from "../../raft/index.js";
 import { Gate } from "../../server/admission.js";
 import { resolveNode } from "../../server/config.js";
 import { Group, type GroupOptions } from "../../server/group.js";
@@ -50,6 +51,7 @@ export class GroupCluster {
       me,
       ends,
       runtime: this.runtime,
+      engine: makeRaft,
       config: CONFIG,
       maxRaftState: -1,
       maxPendingBytes: 1 << 20,

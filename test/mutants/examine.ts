@@ -6,7 +6,7 @@ import { inChild, type Answer } from "./child.js";
 import type { Mutant } from "./mutant.js";
 import type { Job, Page } from "./job.js";
 
-export const ALL_CHECKS = ["script", "power", "swarm", "blackBox"] as const;
+export const ALL_CHECKS = ["script", "power", "swarm", "blackBox", "registers"] as const;
 export type CheckName = (typeof ALL_CHECKS)[number];
 
 export interface Finding extends Answer {
@@ -48,7 +48,7 @@ export async function examine(mutant: Mutant, tools: Tools): Promise<Report> {
     const answer = await inChild(copy.folder, job);
     findings.push({ ...answer, check, budget, ms: performance.now() - start });
   };
-  const { row, scripts, power } = mutant;
+  const { row, scripts, power, registers } = mutant;
   try {
     if (scripts !== undefined) {
       const changed = [...copy.changed].map(([file, text]) => [join(tools.root, file), text] as const);
@@ -62,6 +62,10 @@ export async function examine(mutant: Mutant, tools: Tools): Promise<Report> {
       const runs = tools.seeds ?? mutant[kind];
       const page = kind === "swarm" ? pageOf(mutant, tools) : {};
       await look(kind, runs, { kind, firstSeed: tools.firstSeed, runs, ...page });
+    }
+    if (registers !== undefined) {
+      const runs = tools.seeds ?? registers;
+      await look("registers", runs, { kind: "registers", firstSeed: tools.firstSeed, runs });
     }
   } finally {
     rmSync(copy.folder, { recursive: true, force: true });
@@ -93,11 +97,13 @@ const FOLDERS = [
   "labrpc",
   "replica",
   "raft",
+  "paxos",
   "kvraft",
   "sim",
   "server/storage",
   "inspector",
   "test/storage",
+  "test/paxos/registers-swarm",
   "test/mutants",
 ];
 

@@ -22,6 +22,13 @@ export interface SwarmJob {
   readonly page?: Page;
 }
 
+/** Runs one seed of the swarm of registers after the other. */
+export interface RegistersJob {
+  readonly kind: "registers";
+  readonly firstSeed: number;
+  readonly runs: number;
+}
+
 export interface Page {
   readonly file: string;
   /** The page without a run in it. */
@@ -29,7 +36,7 @@ export interface Page {
   readonly title: string;
 }
 
-export type Job = ScriptJob | PowerJob | SwarmJob;
+export type Job = ScriptJob | PowerJob | SwarmJob | RegistersJob;
 
 /** What the runner is told: before each run its number from 1, and at the end what came of it. */
 export type Told =

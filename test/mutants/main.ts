@@ -94,7 +94,7 @@ async function run(): Promise<boolean> {
       seeds: values.seeds === undefined ? undefined : wholeNumber("seeds", values.seeds),
       firstSeed: wholeNumber("from", values.from),
       // The scripts run among the tests anyway.
-      checks: values.quick ? ["power", "swarm"] : ALL_CHECKS,
+      checks: values.quick ? ["power", "swarm", "registers"] : ALL_CHECKS,
       pages: values.pages === undefined ? undefined : preparePages(values.pages),
     };
     const begun = performance.now();

@@ -20,6 +20,8 @@ export interface Mutant {
   readonly blackBox?: number;
   /** The storage alone, on a disk that loses its power, must find it within so many lives. */
   readonly power?: Power;
+  /** The swarm of single-decree Paxos must find it within so many seeds. */
+  readonly registers?: number;
   /** Why a check is not asked: the mistake cannot be seen from there, or too rarely. */
   readonly note?: string;
   /** Takes a few seconds at most; a quarter of all mutants are of that kind, and run in CI. */

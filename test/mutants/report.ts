@@ -7,6 +7,7 @@ const CHECKS: Readonly<Record<CheckName, string>> = {
   power: "power loss",
   swarm: "swarm",
   blackBox: "swarm, black box",
+  registers: "registers",
 };
 
 const isClean = ({ name }: Mutant): boolean => name === noMistake.name;
@@ -16,8 +17,17 @@ export function isSurvivor({ mutant, findings }: Report): boolean {
   return findings.some(({ caught }) => caught === isClean(mutant));
 }
 
-const COLUMNS = ["mutation", "row", "script that fails", "power loss", "swarm", "swarm, black box", "time"] as const;
-const WIDTHS = [42, 12, 60, 36, 48, 44, 7];
+const COLUMNS = [
+  "mutation",
+  "row",
+  "script that fails",
+  "power loss",
+  "swarm",
+  "swarm, black box",
+  "registers",
+  "time",
+] as const;
+const WIDTHS = [42, 12, 60, 36, 48, 44, 44, 7];
 
 export function headLines(): string {
   return `${rowOf(COLUMNS)}\n|${WIDTHS.map((width) => "-".repeat(width + 2)).join("|")}|`;
@@ -36,6 +46,7 @@ export function lineOf(report: Report): string {
     cell("power"),
     cell("swarm"),
     cell("blackBox"),
+    cell("registers"),
     `${(ms / 1000).toFixed(1)} s`,
   ]);
 }

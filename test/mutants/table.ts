@@ -2,6 +2,7 @@ import { diskMutants } from "./disk.js";
 import { electionMutants } from "./elections.js";
 import type { Mutant } from "./mutant.js";
 import { logMutants } from "./replication.js";
+import { registerMutants } from "./paxos-registers.js";
 import { readMutants, serviceMutants, snapshotMutants } from "./service.js";
 
 export const mutants: readonly Mutant[] = [
@@ -11,6 +12,7 @@ export const mutants: readonly Mutant[] = [
   ...snapshotMutants,
   ...serviceMutants,
   ...diskMutants,
+  ...registerMutants,
 ];
 
 /** No mistake at all: what the checks of others find here proves that a catch of theirs means nothing. */
@@ -22,11 +24,13 @@ export function baselineOf(chosen: readonly Mutant[], limit: number): Mutant {
     Math.max(0, ...budgets.map((budget) => budget ?? 0));
   const scripts = [...new Set(chosen.flatMap((mutant) => mutant.scripts ?? []))];
   const seeds = Math.min(limit, most(chosen.map(({ swarm }) => swarm)));
+  const registers = Math.min(limit, most(chosen.map((mutant) => mutant.registers)));
   const lives = most(chosen.map(({ power }) => power?.runs));
   return {
     ...noMistake,
     ...(scripts.length > 0 && { scripts }),
     ...(seeds > 0 && { swarm: seeds }),
+    ...(registers > 0 && { registers }),
     ...(lives > 0 && { power: { runs: Math.min(lives, 1000), syncErrorRate: 0.02 } }),
   };
 }

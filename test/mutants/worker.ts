@@ -2,8 +2,9 @@ import { writeFileSync } from "node:fs";
 
 import { inspectorHtml, recordPlan } from "../../inspector/index.js";
 import { drawPlan, runPlan } from "../../sim/swarm/index.js";
+import { runRegisters } from "../paxos/registers-swarm/run.js";
 import { runLives } from "../storage/lives.js";
-import type { Job, PowerJob, SwarmJob, Told } from "./job.js";
+import type { Job, PowerJob, RegistersJob, SwarmJob, Told } from "./job.js";
 import { findFailingTest } from "./scripts.js";
 
 // The process that looks for a mistake: this file lies in the copy of the compiled tree that has it.
@@ -17,6 +18,20 @@ async function findPowerLoss({ runs, shape, syncErrorRate }: PowerJob): Promise<
       await runLives(run, { shape, syncErrorRate });
     } catch (error) {
       return { caught: true, by: ruleOf(error as Error), detail: (error as Error).message };
+    }
+  }
+  return SURVIVED;
+}
+
+async function findRegisters({ firstSeed, runs }: RegistersJob): Promise<Told> {
+  for (let run = 1; run <= runs; run++) {
+    const seed = firstSeed + run - 1;
+    tell({ run, seed });
+    try {
+      await runRegisters(seed);
+    } catch (error) {
+      const { rule, code, name, message } = error as Error & { rule?: string; code?: string };
+      return { caught: true, by: rule ?? code ?? name, detail: message };
     }
   }
   return SURVIVED;
@@ -54,5 +69,7 @@ process.once("message", (job: Job) => {
     process.disconnect();
   };
   if (job.kind === "script") void findFailingTest(job, tell).then(end);
-  else void (job.kind === "power" ? findPowerLoss(job) : findSeed(job)).then(end);
+  else if (job.kind === "power") void findPowerLoss(job).then(end);
+  else if (job.kind === "registers") void findRegisters(job).then(end);
+  else void findSeed(job).then(end);
 });

@@ -145,6 +145,7 @@ const hello = fc.record({
   proving,
   maxFrameBytes: size,
   nonce,
+  engine: name,
 });
 const challenge = fc.record({ clusterId: name, nodeId: name, proving, nonce });
 const welcome = fc.record({
@@ -177,9 +178,10 @@ test("any bytes in their place are refused by name, or well formed", () => {
     .chain((bytes) => bitsOf(bytes.length, 4).map((bits) => flipped(bytes, bits)));
   // Well-formed but for one field, which is anything.
   const anything = fc.oneof(plainData, fc.constant({ toString: false }));
-  const fields = fc.tuple(hello, anything, fc.nat(8)).map(([given, junk, at]) => {
-    const { clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce } = given;
-    const whole: unknown[] = ["kvraft", 1, clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce];
+  const fields = fc.tuple(hello, anything, fc.nat(9)).map(([given, junk, at]) => {
+    const { clusterId, role, nodeId, expectNodeId, proving, maxFrameBytes, nonce, engine } = given;
+    const names = [clusterId, role, nodeId, expectNodeId, proving];
+    const whole: unknown[] = ["kvraft", 1, ...names, maxFrameBytes, nonce, engine];
     return encode(whole.with(at, junk));
   });
   const junk = fc.oneof(

@@ -3,10 +3,11 @@ import { join } from "node:path";
 
 import { beforeEach, describe, expect, test } from "vitest";
 
+import { startNode } from "../../server/index.js";
 import type { NodeAnswer } from "../../server/index.js";
 import type { LoadFigures } from "../../server/load.js";
 import { kvraft } from "../harness/command-line.js";
-import { freePorts, scratch, TestNodes } from "../harness/nodes.js";
+import { addresses, freePorts, scratch, TestNodes } from "../harness/nodes.js";
 import { Authority } from "../transport/certificates.js";
 
 const lists = (nodes: TestNodes): string =>
@@ -158,6 +159,8 @@ describe("mistakes", () => {
     [["cluster", "--data-dir", "LICENSE"], 2, /LICENSE cannot be made a directory/],
     [["get"], 2, /missing required argument 'key'/],
     [["cluster", "--size", "0"], 2, /It must be a whole number from 1 to 9/],
+    [["cluster", "--engine", "zab"], 2, /Allowed choices are raft, paxos/],
+    [["serve", "--nodes", "127.0.0.1:1", "--myid", "1", "--engine", "zab"], 2, /engine must be one of "raft", "paxos"/],
     [["bench", "--mix", "scan"], 2, /Allowed choices are put, get, mixed/],
     [["bench", "--clients", "0"], 2, /It must be a whole number from 1 to/],
     [["frobnicate"], 2, /unknown command/],
@@ -202,6 +205,28 @@ describe("mistakes", () => {
     const missing = /incomplete cluster: the configuration .*node-1\.json cannot be read \(ENOENT\); mend that file/;
     expect(await kvraft(args)).toMatchObject({ code: 2, err: expect.stringMatching(missing) as string });
     expect(await kvraft([...args, "--size", "4"])).toMatchObject({ code: 2 });
+  });
+
+  test("another engine than that of the data", async () => {
+    const dataDir = scratch();
+    const nodes = await addresses(3);
+    for (const { id } of nodes) {
+      writeFileSync(
+        join(dataDir, `node-${id}.json`),
+        JSON.stringify({ nodes, myid: id, engine: "paxos", httpPort: 0 }),
+      );
+    }
+    writeFileSync(join(dataDir, "cluster.json"), JSON.stringify({ nodes }));
+    expect(await kvraft(["cluster", "--data-dir", dataDir, "--engine", "raft"])).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/a cluster with the engine paxos, not raft; use another --data-dir/) as string,
+    });
+    await (await startNode({ nodes, myid: 1, dataDir })).close({ timeoutMs: 0 });
+    const serve = ["serve", "--config", join(dataDir, "node-1.json"), "--data-dir", dataDir];
+    expect(await kvraft(serve)).toMatchObject({
+      code: 5,
+      err: expect.stringMatching(/belongs to engine "raft", but the configuration says "paxos"/) as string,
+    });
   });
 
   test("a configuration file with an unknown setting", async () => {

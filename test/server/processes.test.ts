@@ -24,8 +24,11 @@ async function ended(pids: readonly number[]): Promise<void> {
   while (pids.some(isAlive)) await sleep(20);
 }
 
-async function startCluster(dataDir: string): Promise<{ cluster: Program; pids: Map<number, number> }> {
-  const cluster = new Program(program.path, ["cluster", "--port", "0", "--data-dir", dataDir]);
+async function startCluster(
+  dataDir: string,
+  ...flags: string[]
+): Promise<{ cluster: Program; pids: Map<number, number> }> {
+  const cluster = new Program(program.path, ["cluster", "--port", "0", "--data-dir", dataDir, ...flags]);
   const pids = new Map<number, number>();
   await cluster.event((event) => {
     if (event["event"] === "node") pids.set(event["id"] as number, event["pid"] as number);
@@ -70,6 +73,22 @@ describe("kvraft cluster", () => {
     next.cluster.signal("SIGKILL");
     await ended([...next.pids.values()]);
   });
+});
+
+test("kvraft cluster --engine paxos: the same store, and a later start goes on with it", async () => {
+  const dataDir = scratch();
+  const config = ["--config", join(dataDir, "cluster.json")];
+  const first = await startCluster(dataDir, "--engine", "paxos");
+  expect(await kvraft(["put", "k", "v", ...config])).toMatchObject({ code: 0 });
+  const status = await kvraft(["status", ...config, "--json"]);
+  expect(status.out.match(/"engine":"paxos"/g)).toHaveLength(3);
+  first.cluster.signal("SIGINT");
+  expect(await first.cluster.ended).toBe(0);
+  const next = await startCluster(dataDir);
+  expect(await kvraft(["append", "k", "w", ...config])).toMatchObject({ code: 0 });
+  expect(await kvraft(["get", "k", ...config])).toEqual({ code: 0, out: "vw\n", err: "" });
+  next.cluster.signal("SIGINT");
+  expect(await next.cluster.ended).toBe(0);
 });
 
 describe("kvraft serve", () => {

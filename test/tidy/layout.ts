@@ -21,7 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "sim/swarm": ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage"],
   inspector: ["runtime", "sim", "sim/swarm"],
   sweep: ["runtime", "sim/swarm", "inspector"],
-  server: ["runtime", "labrpc", "raft", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
+  server: ["runtime", "labrpc", "raft", "paxos", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
   demo: ["runtime", "labrpc", "raft", "kvraft", "sim", "inspector"],
   /** The package's own door: index.ts at the top. */
   "": ["runtime", "labrpc", "raft", "kvraft", "sim"],

@@ -164,6 +164,7 @@ function makeFeeder(secret?: string): Feeder {
     clock: runtime.clock,
     clusterId: CLUSTER,
     nodeId: "n1",
+    engine: "raft",
     secret,
     // Not larger, or a single length that happens to be allowed swallows thousands of frames.
     limits: { ...defaultTransportLimits, maxFrameBytes: 1 << 16 },

@@ -40,6 +40,13 @@ describe("a stranger is refused, and both sides say why:", () => {
     expectRefusal({}, { expectNodeId: "n7" }, "node", /this is node "n1", not "n7"/));
   test("a peer with the node's own id", () =>
     expectRefusal({}, { as: { nodeId: "n1" } }, "node", /must have a node id of its own/));
+  test("a peer of another engine", () =>
+    expectRefusal(
+      { engine: "paxos" },
+      { as: { nodeId: "n2" } },
+      "engine",
+      /this node runs the engine "paxos", the caller "raft"; all nodes must run the same/,
+    ));
   test("another secret", () =>
     expectRefusal({ secret: SECRET }, { secret: OTHER }, "auth", /does not know the secret/));
   test("no secret where one is wanted", () => expectRefusal({ secret: SECRET }, {}, "auth", /the caller has none/));

@@ -1,5 +1,5 @@
-import { AbortError, InvalidArgumentError, TimeoutError } from "../runtime/index.js";
-import type { CallOptions, Clock } from "../runtime/index.js";
+import { AbortError, InvalidArgumentError, TimeoutError } from "./errors.js";
+import type { CallOptions, Clock } from "./types.js";
 
 /** Makes the error of a call that met its limit, once the call says whether it may have happened. */
 export type LimitError = (maybeApplied: boolean) => TimeoutError | AbortError;
