@@ -77,7 +77,7 @@ describe("docs/testing.md", () => {
     const used = [...page.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name as string);
     expect(used.length).toBeGreaterThan(3);
     expect(used.filter((name) => !(name in scripts))).toEqual([]);
-    const sources = ["properties/property.ts", "raft-core/fuzz.test.ts", "storage/power-loss.test.ts"]
+    const sources = ["properties/property.ts", "harness/schedule.ts", "storage/power-loss.test.ts"]
       .concat("harness/crash-story.ts", "harness/settings.ts", "transcripts/transcripts.test.ts")
       .map((file) => readText(`test/${file}`))
       .join("");

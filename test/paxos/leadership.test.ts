@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { PaxosCluster } from "../harness/paxos-cluster.js";
+import { PaxosCluster, type PaxosPacket } from "../harness/paxos-cluster.js";
 
 test("a leader that is cut off steps down, and answers no read", () => {
   const cluster = PaxosCluster.led();
@@ -94,7 +94,7 @@ test("a handover that is lost is asked for again, and given up after an election
 });
 
 test("a wish to hand over that comes late, of an earlier ballot, deposes nobody who has a lease", () => {
-  const cluster = PaxosCluster.led(3, { config: { leaseReads: true, preVote: false } });
+  const cluster = PaxosCluster.led(3, { config: { leaseReads: true } });
   // Leader 0 asks server 1 to take over, and the message is slow; it gives up, and leads again in a higher ballot.
   cluster.act(0, (core) => core.transfer(cluster.now, 1));
   const slow = cluster.take({ type: "takeOver" });
@@ -158,4 +158,62 @@ test("a dead server causes no storm", () => {
   }
   // At heartbeat pace two messages each time: the heartbeat, and what was not voted for; here all is chosen.
   expect(cluster.count({ to: 2 })).toBeLessThanOrEqual(22);
+});
+
+test("an answer of an earlier ballot is no vote in a later one", () => {
+  const cluster = PaxosCluster.led(5, { config: { preVote: false } });
+  // Server 1 votes for "x" of leader 0, and its answer is slow; server 3 leads, and alone votes for "y" in the same instance.
+  cluster.propose(0, "x");
+  cluster.deliver({ to: 1 });
+  const slow = cluster.take({ from: 1 });
+  cluster.drop();
+  cluster.stepDown(0);
+  cluster.elect(3, [2, 4]);
+  cluster.drop();
+  cluster.propose(3, "y");
+  cluster.drop();
+  cluster.stepDown(3);
+  cluster.silence();
+  // Server 0 leads again; servers 2 and 3 have promised, so it goes on with "y". Server 4 votes for it: two of five.
+  const isAsked = ({ to }: PaxosPacket): boolean => to === 2 || to === 3;
+  cluster.until(
+    () => cluster.core(0).state.isLeader(),
+    () => {
+      cluster.drop();
+      cluster.tick(0);
+      cluster.deliver({ type: "prepare", where: isAsked });
+      cluster.deliver({ type: "prepareReply" });
+    },
+  );
+  cluster.carry(0, 4);
+  expect([cluster.vote(0, 1), cluster.vote(4, 1)]).toEqual([`y@${cluster.ballot(0)}`, `y@${cluster.ballot(0)}`]);
+  // The slow answer was a vote for "x": with it nothing is chosen.
+  cluster.arriveLate(slow);
+  cluster.expectCommitted(0);
+});
+
+test("a promise that takes several messages counts with the last, and each asks on from where the one before ended", () => {
+  const cluster = PaxosCluster.led(3, { config: { preVote: false, maxAppendBytes: 60 } });
+  // Server 1 has voted for nine values, which fill three messages, and knows nothing of their being chosen.
+  const commands = Array.from({ length: 9 }, (_, i) => `c${i}`);
+  for (const command of commands) cluster.propose(0, command);
+  cluster.deliver({ to: 1 });
+  const answers = cluster.take({ from: 1 });
+  cluster.drop();
+  cluster.stepDown(0);
+  cluster.silence();
+  cluster.now = Math.max(cluster.now, cluster.core(2).state.electionDeadline);
+  cluster.tick(2);
+  cluster.drop({ to: 0 });
+  cluster.carry(2, 1);
+  // Three questions, each from where the last answer ended; only then server 2 leads.
+  const asked = cluster.sent.flatMap(({ message, to }) =>
+    message.type === "prepare" && to === 1 ? [message.from] : [],
+  );
+  expect(asked).toEqual([1, 4, 7]);
+  expect(cluster.core(2).state).toMatchObject({ role: "leader", recoveredTo: 9 });
+  cluster.expectCommitted(2, ...commands);
+  cluster.arriveLate(answers);
+  cluster.run(1000);
+  cluster.expectAllCommitted(...commands);
 });

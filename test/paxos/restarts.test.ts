@@ -182,3 +182,30 @@ test("a journal is small after a compaction, however much went through it", () =
   cluster.restart(2);
   expect(cluster.commitIndex(2)).toBe(2001);
 });
+
+test("who is taught a value promises the ballot that comes with it, and keeps that over a restart", () => {
+  const cluster = PaxosCluster.led();
+  cluster.isolate(2);
+  cluster.commit(0, "a");
+  cluster.heal();
+  // Server 2 asks leader 0 for what it lacks; before that arrives server 1 takes over, and server 0 learns "b" of it.
+  cluster.tick(0);
+  cluster.deliver({ to: 2 });
+  const question = cluster.take({ type: "learn" });
+  cluster.stepDown(0);
+  cluster.drop();
+  cluster.elect(1, [0]);
+  cluster.drop();
+  cluster.proposeTo(1, [0], "b");
+  cluster.tick(1);
+  cluster.carry(1, 0);
+  cluster.drop();
+  // The answer tells of both, and of a ballot that server 2 has never heard of.
+  expect(cluster.ballot(2)).toBeLessThan(cluster.ballot(1));
+  cluster.arriveLate(question);
+  cluster.deliver({ type: "learnReply" });
+  cluster.expectCommitted(2, "a", "b");
+  expect(cluster.ballot(2)).toBe(cluster.ballot(1));
+  cluster.restart(2);
+  expect(cluster.vote(2, 2)).toBe(cluster.vote(1, 2));
+});
