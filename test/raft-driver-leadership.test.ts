@@ -189,6 +189,7 @@ describe("leadership", () => {
         inflightMessages: 0,
         inflightBytes: 0,
         active: true,
+        hasStored: true,
       };
       expect(structuredClone(status)).toEqual({
         id: leader,
@@ -204,6 +205,7 @@ describe("leadership", () => {
         lastIndex: 1,
         lastTerm: term,
         killed: false,
+        isSettled: true,
         followers: [0, 1, 2].filter((id) => id !== leader).map((id) => ({ id, ...row })),
       });
       const follower = cluster.rafts[(leader + 1) % 3]!;
