@@ -1,6 +1,6 @@
 /**
  * The main names of every room; each room has the rest under its own path: "kvraft/labrpc", "kvraft/raft",
- * "kvraft/kvraft", "kvraft/sim".
+ * "kvraft/paxos", "kvraft/kvraft", "kvraft/sim". The real cluster is "kvraft/server".
  */
 export {
   AbortError,
@@ -17,6 +17,8 @@ export { makeService, Network, RemoteError, Server } from "./labrpc/index.js";
 export type { ClientEnd, Service } from "./labrpc/index.js";
 export { makeRaft, Persister } from "./raft/index.js";
 export type { ApplyMsg, Raft, RaftConfig } from "./raft/index.js";
+export { makePaxos, makePaxosKV, startAcceptor } from "./paxos/index.js";
+export type { PaxosKV } from "./paxos/index.js";
 export { makeClerk, startKVServer, startRsm } from "./kvraft/index.js";
 export type { Clerk, KVServer, Rsm, StateMachine } from "./kvraft/index.js";
 export { checkLinearizable, HistoryRecorder, simulate, SimulationDeadlock } from "./sim/index.js";

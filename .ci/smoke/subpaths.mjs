@@ -2,9 +2,10 @@
 import { readFileSync } from "node:fs";
 
 const promised = {
-  kvraft: ["realRuntime", "simulate", "Network", "makeRaft", "startKVServer", "makeClerk"],
+  kvraft: ["realRuntime", "simulate", "Network", "makeRaft", "makePaxos", "startKVServer", "makeClerk"],
   "kvraft/labrpc": ["Network", "Server", "makeService", "RemoteError"],
   "kvraft/raft": ["makeRaft", "Persister", "committedIndex", "jointCommittedIndex", "voteResult", "jointVoteResult"],
+  "kvraft/paxos": ["makePaxos", "makePaxosKV", "startAcceptor", "Acceptor", "Proposer", "compareBallots"],
   "kvraft/kvraft": ["startKVServer", "makeClerk"],
   "kvraft/server": ["startNode", "connect", "openStorage", "PaxosNode", "PaxosClient"],
   "kvraft/sim": ["simulate", "SimulationDeadlock", "checkLinearizable", "realRuntime"],

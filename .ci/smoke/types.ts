@@ -2,6 +2,7 @@
 import { realRuntime, type Clock, type Random, type Runtime } from "kvraft";
 import { makeClerk, startKVServer, type Clerk, type KVServer } from "kvraft/kvraft";
 import { makeService, Network, Server, type ClientEnd } from "kvraft/labrpc";
+import { makePaxos, makePaxosKV, startAcceptor, type PaxosKV } from "kvraft/paxos";
 import { committedIndex, makeRaft, Persister, voteResult, type ApplyMsg, type Raft } from "kvraft/raft";
 import { checkLinearizable, simulate, SimulationDeadlock, type HistoryEvent } from "kvraft/sim";
 
@@ -28,6 +29,17 @@ export const kv: KVServer = startKVServer({
   maxRaftState: -1,
   runtime,
 });
+export const onPaxos: KVServer = startKVServer({
+  servers: [end],
+  me: 0,
+  persister: new Persister(),
+  maxRaftState: -1,
+  runtime,
+  engine: makePaxos,
+});
+server.addService(startAcceptor({ storage: new Persister() }).service);
+export const registers: PaxosKV = makePaxosKV([end], { runtime });
+export const established: Promise<{ value: unknown; ours: boolean }> = registers.set("foo", 0, 5, { timeoutMs: 5 });
 export const commit: number = committedIndex([0, 1, 2], new Map([[0, 1]]));
 export const vote: "won" | "lost" | "pending" = voteResult(new Set([0]), new Map());
 export const result: Promise<number> = simulate({ seed: 1 }, async ({ clock: virtual }) => virtual.now());

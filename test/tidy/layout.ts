@@ -24,7 +24,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   server: ["runtime", "labrpc", "raft", "paxos", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
   demo: ["runtime", "labrpc", "raft", "kvraft", "sim", "inspector"],
   /** The package's own door: index.ts at the top. */
-  "": ["runtime", "labrpc", "raft", "kvraft", "sim"],
+  "": ["runtime", "labrpc", "raft", "paxos", "kvraft", "sim"],
   bench: [
     ...["runtime", "labrpc", "replica/core", "replica", "raft/core", "raft", "paxos/core", "paxos", "kvraft", "sim"],
     ...["server/storage", "sim/swarm", "server", "demo"],
