@@ -7,8 +7,9 @@ import type { Service } from "../labrpc/index.js";
 import { Persister } from "../raft/index.js";
 import type { Raft, RaftConfig, StorageWrite } from "../raft/index.js";
 import { OpKind, startKVServer, startRsm } from "../kvraft/index.js";
-import type { KVServer, MakeLog, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
+import type { KVServer, Rsm, SnapshotStorage, StateMachine } from "../kvraft/index.js";
 import type { Gate } from "./admission.js";
+import type { Engine } from "./engines.js";
 import { ForwardingRsm, makeSubmitService } from "./forward.js";
 import { LocalEnd } from "./local-end.js";
 import { GroupWatch, TimedDisk } from "./observer.js";
@@ -53,7 +54,7 @@ export interface GroupOptions {
   /** An end to each of the others; null for this one. */
   readonly ends: readonly (TcpEnd | null)[];
   readonly runtime: Runtime;
-  readonly engine: MakeLog;
+  readonly engine: Engine;
   readonly config: Partial<RaftConfig> & { readonly electionTimeoutMaxMs: number };
   readonly maxRaftState: number;
   readonly maxPendingBytes: number;
@@ -138,7 +139,7 @@ export class Group {
     this.#durable = durable;
     this.#memory = durable === null ? new Persister() : null;
     this.localEnd = new LocalEnd(this.servers.peer, options.maxCommandBytes);
-    const watch = observer && new GroupWatch(runtime.clock, observer);
+    const watch = observer && new GroupWatch(runtime.clock, observer, options.engine);
     const storage = this.#withEvents(durable ?? (this.#memory as Persister));
     const common = {
       servers: ends.map((end, i) => (end === null ? this.localEnd : gate.end(end, ids[i] as number))),
@@ -147,7 +148,7 @@ export class Group {
       maxRaftState,
       maxPendingBytes: options.maxPendingBytes,
       runtime,
-      engine: options.engine,
+      engine: options.engine.make,
       config: { ...config, noopOnElection: true },
       onFailure: (error: Error) => this.#onFailure(error),
     };
@@ -196,7 +197,6 @@ export class Group {
 
   status(): GroupStatus {
     const raft = this.raft.status();
-    const disk = this.#durable?.stats() ?? null;
     const store = this.kv?.status();
     return {
       kind: this.kv === null ? "custom" : "kv",
@@ -214,15 +214,17 @@ export class Group {
       lastTerm: raft.lastTerm,
       logBytes: this.raft.stateSize(),
       snapshotIndex: raft.lastIncludedIndex,
-      snapshotBytes: disk?.snapshotBytes ?? this.#memory?.snapshotSize() ?? 0,
+      snapshotBytes: this.#durable?.stats().snapshotBytes ?? this.#memory?.snapshotSize() ?? 0,
       followers: raft.followers.map((row) => ({ ...row, id: this.#idOf(row.id) as number })),
-      disk: disk && {
-        ...disk,
-        dir: this.#options.dir as string,
-        recovered: describeRecovery((this.#durable as DurableStorage).recovery),
-      },
+      disk: this.#durable && this.#diskStatus(this.#durable),
       store: store === undefined ? null : { keys: store.keys, revision: store.revision, sessions: store.sessions },
     };
+  }
+
+  #diskStatus(durable: DurableStorage): GroupStatus["disk"] {
+    // Where the storage has the snapshot is between it and the engine: not all keep the log itself there.
+    const { snapshotIndex: _, ...stats } = durable.stats();
+    return { ...stats, dir: this.#options.dir as string, recovered: describeRecovery(durable.recovery) };
   }
 
   /** Takes part in nothing any more; `error` says why. */
@@ -316,8 +318,11 @@ export class Group {
         });
         // Not from the midst of Raft.
         if (this.#undurableBytes > MAX_UNDURABLE_BYTES) queueMicrotask(() => this.#onBacklog());
-        const { snapshot } = write;
-        if (snapshot !== null) listener.onSnapshot(this.name, snapshot.index, snapshot.data.length, write.discardLog);
+        if (write.snapshot === null) return;
+        const { discardLog, isForeign = false, snapshot } = write;
+        // Where the log ends now; the storage may have the snapshot in another place.
+        const { lastIncludedIndex } = this.raft.status();
+        listener.onSnapshot(this.name, lastIncludedIndex, snapshot.data.length, discardLog || isForeign);
       },
     };
   }

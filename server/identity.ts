@@ -123,7 +123,7 @@ export class Identity {
   }
 
   get #file(): string {
-    return join(this.directory, "node.json");
+    return fileIn(this.directory);
   }
 
   #check(found: Content, expected: Pick<Content, "clusterId" | "myid" | "nodes" | "engine">): void {
@@ -135,7 +135,7 @@ export class Identity {
     if (found.format !== 1) throw differs("format", found.format, 1);
     if (found.clusterId !== expected.clusterId) throw differs("cluster", found.clusterId, expected.clusterId);
     if (found.myid !== expected.myid) throw differs("node", found.myid, expected.myid);
-    const { engine = "raft" } = found;
+    const engine = engineIn(found);
     if (engine !== expected.engine) throw differs("engine", engine, expected.engine);
     if (String(found.nodes) !== String(expected.nodes))
       throw differs("a cluster of nodes", found.nodes, expected.nodes);
@@ -157,6 +157,25 @@ export class Identity {
     }
     this.#content = content;
   }
+}
+
+/** Whose data node.json in `directory` says they are; null where none can be read. */
+export function engineOf(directory: string): string | null {
+  try {
+    const found = read(fileIn(directory));
+    return found && engineIn(found);
+  } catch (error) {
+    if (error instanceof KvraftError) return null;
+    throw error;
+  }
+}
+
+function fileIn(directory: string): string {
+  return join(directory, "node.json");
+}
+
+function engineIn({ engine = "raft" }: Content): string {
+  return engine;
 }
 
 function makeDirectory(path: string): void {

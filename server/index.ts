@@ -12,6 +12,7 @@ export {
 export { ForwardedError } from "./forward.js";
 export { CloseTimeoutError } from "./group.js";
 export { WrongDirectoryError } from "./identity.js";
+export { inspect } from "./inspect.js";
 export { KvNode, startNode } from "./node.js";
 export type { CloseOptions, NodeEvents, NodeOptions } from "./node-options.js";
 export {
@@ -32,7 +33,6 @@ export {
   DiskFullError,
   formatInspection,
   FormatTooNewError,
-  inspect,
   openStorage,
   type DurableStorage,
   type Inspection,

@@ -1,6 +1,7 @@
 import type { Clock, Disk, DiskFile, DiskLock } from "../runtime/index.js";
 import type { StoredState, StorageWrite } from "../raft/index.js";
 import type { SnapshotStorage, StateMachine } from "../kvraft/index.js";
+import type { Engine } from "./engines.js";
 
 /** Told how long things took in one group, in milliseconds, and how large they are, in bytes. */
 export interface GroupObserver {
@@ -85,16 +86,18 @@ interface Batch {
   isCounted: boolean;
 }
 
-/** Measures one group from both sides of its Raft server: what goes to its storage, and what comes to its state machine. */
+/** Measures one group from both sides of its engine: what goes to its storage, and what comes to its state machine. */
 export class GroupWatch {
   readonly #clock: Clock;
   readonly #observer: GroupObserver;
+  readonly #engine: Engine;
   /** Stored and not applied yet, by index. */
   #batches: Batch[] = [];
 
-  constructor(clock: Clock, observer: GroupObserver) {
+  constructor(clock: Clock, observer: GroupObserver, engine: Engine) {
     this.#clock = clock;
     this.#observer = observer;
+    this.#engine = engine;
   }
 
   storage(inner: SnapshotStorage): SnapshotStorage {
@@ -136,12 +139,12 @@ export class GroupWatch {
   }
 
   /** Only commands count: what carries none never reaches the state machine. */
-  #note({ firstIndex, entries }: StorageWrite, begun: number): void {
-    if (firstIndex === 0) return;
-    let count = entries.length;
-    while (count > 0 && entries[count - 1]?.data.length === 0) count--;
+  #note(write: StorageWrite, begun: number): void {
+    const change = this.#engine.changeOf(write);
+    if (change === null) return;
+    const [firstIndex, lastIndex] = change;
     while ((this.#batches.at(-1)?.lastIndex ?? 0) >= firstIndex) this.#batches.pop();
-    if (count > 0) this.#batches.push({ firstIndex, lastIndex: firstIndex + count - 1, begun, isCounted: false });
+    if (lastIndex >= firstIndex) this.#batches.push({ firstIndex, lastIndex, begun, isCounted: false });
   }
 
   #reached(index: number, now: number): void {

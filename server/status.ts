@@ -21,14 +21,18 @@ export interface GroupStatus {
   /** ... to here. */
   readonly lastIndex: number;
   readonly lastTerm: number;
-  /** Bytes of the log that Raft keeps, without the snapshot. */
+  /** Bytes of the log that is kept, without the snapshot. */
   readonly logBytes: number;
+  /** The newest snapshot holds the log up to here. While `disk.isSavingSnapshot` it is not on the disk yet. */
   readonly snapshotIndex: number;
+  /** Of the one on the disk. */
   readonly snapshotBytes: number;
   /** While leading: one row a follower. */
   readonly followers: readonly FollowerStatus[];
   /** Null where nothing is kept on a disk. */
-  readonly disk: (StorageStats & { readonly dir: string; readonly recovered: string | null }) | null;
+  readonly disk:
+    | (Omit<StorageStats, "snapshotIndex"> & { readonly dir: string; readonly recovered: string | null })
+    | null;
   /** Of a key/value group. */
   readonly store: { readonly keys: number; readonly revision: number; readonly sessions: number } | null;
 }

@@ -5,7 +5,8 @@ import type { Command } from "commander";
 
 import { ConfigError } from "../checks.js";
 import type { NodeAnswer } from "../connect.js";
-import { formatInspection, inspect } from "../storage/index.js";
+import { inspect } from "../inspect.js";
+import { formatInspection } from "../storage/index.js";
 import type { Inspection } from "../storage/index.js";
 import { addClientOptions, withClient, wholeNumber } from "./options.js";
 import type { ClientFlags } from "./options.js";
@@ -84,6 +85,7 @@ function isWell({ status }: NodeAnswer): boolean {
 const HEADINGS = [
   "node",
   "address",
+  "engine",
   "group",
   "role",
   "term",
@@ -101,7 +103,7 @@ function describe(answers: readonly NodeAnswer[]): string {
   const notes: string[] = [];
   for (const { id, address, status, error } of answers) {
     if (status === null) {
-      rows.push([String(id), address, "-", "unreachable"]);
+      rows.push([String(id), address, "-", "-", "unreachable"]);
       notes.push(`node ${id}: ${error}`);
       continue;
     }
@@ -111,6 +113,7 @@ function describe(answers: readonly NodeAnswer[]): string {
       rows.push([
         String(id),
         address,
+        status.engine,
         name,
         group.failure === null ? role : "failed",
         String(term),

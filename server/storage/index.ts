@@ -12,6 +12,8 @@ export {
   type Inspection,
   type InspectedSegment,
   type InspectedSnapshot,
+  type JournalSummary,
+  type ReadJournal,
 } from "./inspect.js";
 export { nodeDisk } from "./node-disk.js";
 export { openStorage, type StorageOptions } from "./open.js";

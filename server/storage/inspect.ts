@@ -1,6 +1,6 @@
 import type { Disk } from "../../runtime/index.js";
 import { InvalidArgumentError, KvraftError } from "../../runtime/index.js";
-import type { HardState, Snapshot } from "../../raft/index.js";
+import type { HardState, Snapshot, StoredState } from "../../raft/index.js";
 import { CorruptLogError } from "./errors.js";
 import { Directory } from "./files.js";
 import { checksum, parseNames, segmentName, snapshotName, type Names } from "./format.js";
@@ -13,7 +13,10 @@ export interface InspectedSegment {
   readonly bytes: number;
   readonly records: number;
   readonly entries: number;
-  /** Of the entries written in it, which later segments may have replaced; null where it has none. */
+  /**
+   * Of the entries written in it, which later segments may have replaced; null where it has none. In a journal entries are
+   * its records, indices their positions, and terms the ballots that were promised.
+   */
   readonly indices: readonly [first: number, last: number] | null;
   readonly terms: readonly [first: number, last: number] | null;
   /** Behind the last good record: an interrupted write, which opening the storage cuts off. */
@@ -24,6 +27,7 @@ export interface InspectedSegment {
 
 export interface InspectedSnapshot {
   readonly file: string;
+  /** In a journal a position of that, which is no index of the log. */
   readonly index: number;
   /** Null where it cannot be read. */
   readonly term: number | null;
@@ -31,19 +35,48 @@ export interface InspectedSnapshot {
   readonly problem: KvraftError | null;
 }
 
+/** What the journal of a Paxos acceptor amounts to; in indices of the log. */
+export interface JournalSummary {
+  readonly promised: number;
+  readonly snapshotIndex: number;
+  /** Up to here it says that the values were chosen. */
+  readonly chosen: number;
+  /** Where its votes behind the snapshot begin and end; null: there are none. */
+  readonly votes: readonly [first: number, last: number] | null;
+}
+
+/** @throws KvraftError where it is no such journal */
+export type ReadJournal = (stored: StoredState) => JournalSummary;
+
 export interface Inspection {
   readonly dir: string;
+  /** Which has written it; null: unknown. */
+  readonly engine: string | null;
+  /** Whether it holds the log itself, or a journal from which a log can be made. */
+  readonly holds: "log" | "journal";
   readonly segments: readonly InspectedSegment[];
   readonly snapshots: readonly InspectedSnapshot[];
   readonly temporary: readonly string[];
   /** What opening the storage would give; null where that would fail. */
   readonly state: { readonly hardState: HardState; readonly firstIndex: number; readonly lastIndex: number } | null;
+  /** Null where it is none, or cannot be used. */
+  readonly journal: JournalSummary | null;
   /** Why it would fail, otherwise null. */
   readonly problem: KvraftError | null;
 }
 
+/** Whose data they are, where that is known. */
+export interface Writer {
+  readonly engine: string | null;
+  /** Null: it stores the log itself. */
+  readonly readJournal: ReadJournal | null;
+}
+
+const UNKNOWN: Writer = { engine: null, readJournal: null };
+
 /** Reads a data directory without changing it or asking for its lock. What a running server is writing may look torn. */
-export async function inspect(dir: string, disk: Disk = nodeDisk): Promise<Inspection> {
+export async function inspect(dir: string, disk: Disk = nodeDisk, writer = UNKNOWN): Promise<Inspection> {
+  const { engine, readJournal } = writer;
   const directory = new Directory(dir, disk);
   let names: Names;
   try {
@@ -75,16 +108,20 @@ export async function inspect(dir: string, disk: Disk = nodeDisk): Promise<Inspe
     problem ??= new CorruptLogError(dir, 0, "there is a snapshot, but no file of the log");
   }
   let state: Inspection["state"] = null;
+  let journal: JournalSummary | null = null;
   if (problem === null) {
     try {
-      const { hardState, entries } = replay.finish(snapshot, dir).state;
+      const stored = replay.finish(snapshot, dir).state;
+      journal = readJournal && readJournal(stored);
+      const { hardState, entries } = stored;
       const before = snapshot?.index ?? 0;
       state = { hardState, firstIndex: before + 1, lastIndex: before + entries.length };
     } catch (error) {
       problem = known(error);
     }
   }
-  return { dir, segments, snapshots, temporary: names.temporary, state, problem };
+  const holds = readJournal === null ? "log" : "journal";
+  return { dir, engine, holds, segments, snapshots, temporary: names.temporary, state, journal, problem };
 }
 
 function known(error: unknown): KvraftError {
@@ -149,35 +186,43 @@ function summarize(
   return { records: records.length, entries: count, indices, terms, torn };
 }
 
+const range = ([first, last]: readonly [number, number]): string => (first === last ? `${first}` : `${first}-${last}`);
+
 /** An inspection in lines for people. */
 export function formatInspection(inspection: Inspection): string {
-  const { dir, segments, snapshots, temporary, state, problem } = inspection;
-  const range = (values: readonly [number, number]): string =>
-    values[0] === values[1] ? `${values[0]}` : `${values[0]}-${values[1]}`;
-  const lines = [`data directory ${dir}`];
+  const { dir, engine, holds, segments, snapshots, temporary, problem } = inspection;
+  const isLog = holds === "log";
+  const lines = [`data directory ${dir}${engine === null ? "" : `, engine ${engine}`}`];
   for (const { file, index, term, bytes, problem: bad } of snapshots) {
-    lines.push(
-      bad ? `${file}  BAD: ${bad.message}` : `${file}  up to entry ${index} of term ${term}, ${bytes} bytes of data`,
-    );
+    const place = isLog ? `up to entry ${index} of term ${term}` : `at position ${index} of the journal`;
+    lines.push(bad ? `${file}  BAD: ${bad.message}` : `${file}  ${place}, ${bytes} bytes of data`);
   }
+  const [what, of] = isLog ? ["entries", "terms"] : ["positions", "ballots"];
   for (const { file, bytes, records, entries, indices, terms, torn, problem: bad } of segments) {
     if (bad) {
       lines.push(`${file}  ${bytes} bytes  BAD: ${bad.message}`);
       continue;
     }
     const log =
-      indices && terms ? `entries ${range(indices)} of terms ${range(terms)} (${entries} written)` : "no entries";
+      indices && terms ? `${what} ${range(indices)} of ${of} ${range(terms)} (${entries} written)` : `no ${what}`;
     lines.push(`${file}  ${bytes} bytes, ${records} records, ${log}`);
     if (torn) lines.push(`  torn at byte ${torn.offset}: ${torn.reason}; ${torn.bytes} bytes will be cut off`);
   }
   for (const name of temporary) lines.push(`${name}  unfinished, will be removed`);
-  if (state) {
-    const { hardState, firstIndex, lastIndex } = state;
-    const vote = hardState.votedFor === null ? "no vote" : `vote for server ${hardState.votedFor}`;
-    const log = lastIndex < firstIndex ? `no entries behind ${lastIndex}` : `entries ${range([firstIndex, lastIndex])}`;
-    lines.push(`usable: term ${hardState.term}, ${vote}, ${log}`);
-  } else {
-    lines.push(`NOT USABLE: ${(problem as KvraftError).message}`);
-  }
+  lines.push(usable(inspection) ?? `NOT USABLE: ${(problem as KvraftError).message}`);
   return lines.join("\n");
+}
+
+function usable({ state, journal }: Inspection): string | null {
+  if (state === null) return null;
+  if (journal !== null) {
+    const { promised, snapshotIndex, chosen, votes } = journal;
+    const snapshot = snapshotIndex === 0 ? "no snapshot" : `snapshot up to entry ${snapshotIndex}`;
+    const log = votes === null ? "no votes behind it" : `votes for entries ${range(votes)}`;
+    return `usable: promised ballot ${promised}, ${snapshot}, ${log}, chosen up to ${chosen} at least`;
+  }
+  const { hardState, firstIndex, lastIndex } = state;
+  const vote = hardState.votedFor === null ? "no vote" : `vote for server ${hardState.votedFor}`;
+  const log = lastIndex < firstIndex ? `no entries behind ${lastIndex}` : `entries ${range([firstIndex, lastIndex])}`;
+  return `usable: term ${hardState.term}, ${vote}, ${log}`;
 }

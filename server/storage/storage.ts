@@ -25,6 +25,8 @@ export interface StorageStats {
   /** Of the snapshot that is on the disk; 0 where there is none. */
   readonly snapshotIndex: number;
   readonly snapshotBytes: number;
+  /** A newer one is on its way there. */
+  readonly isSavingSnapshot: boolean;
   /** Syncs of the log so far, how many writes they made durable, and the most that one did. */
   readonly syncs: number;
   readonly writes: number;
@@ -87,6 +89,8 @@ interface PendingWrite {
   readonly done: (error: Error | null) => void;
   readonly since: number;
 }
+
+const hasSnapshot = (writes: readonly PendingWrite[]): boolean => writes.some(({ write }) => write.snapshot !== null);
 
 /** After a snapshot the log moves on to a new file, so that the old one can go, if the file has this part of its size. */
 const ROTATE_PART = 1 / 8;
@@ -166,6 +170,7 @@ export class WalStorage implements DurableStorage {
       segments: wal.segments.length,
       snapshotIndex: this.#snapshot?.index ?? 0,
       snapshotBytes: this.#snapshot?.data.length ?? 0,
+      isSavingSnapshot: this.#saving !== null || [this.#group, this.#queue].some(hasSnapshot),
       syncs: wal.syncs,
       writes: this.#writes,
       largestGroup: this.#largestGroup,

@@ -1,8 +1,8 @@
 import { makeClerk, type Clerk } from "../../kvraft/index.js";
 import { Network, type ClientEnd } from "../../labrpc/index.js";
-import { makeRaft } from "../../raft/index.js";
 import { Gate } from "../../server/admission.js";
 import { resolveNode } from "../../server/config.js";
+import { engines } from "../../server/engines.js";
 import { Group, type GroupOptions } from "../../server/group.js";
 import { Identity } from "../../server/identity.js";
 import { silentLogger } from "../../server/transport/logger.js";
@@ -51,7 +51,7 @@ export class GroupCluster {
       me,
       ends,
       runtime: this.runtime,
-      engine: makeRaft,
+      engine: engines.raft,
       config: CONFIG,
       maxRaftState: -1,
       maxPendingBytes: 1 << 20,

@@ -11,7 +11,10 @@ import { GroupSender, type SenderOptions } from "../../server/mypaxos/sender.js"
 import { makeGroupService } from "../../server/mypaxos/service.js";
 import { ServiceCluster } from "../harness/service-cluster.js";
 
-export const ENGINES = Object.entries(engines).map(([name, engine]) => ({ name: name as EngineName, engine }));
+export const ENGINES = Object.entries(engines).map(([name, { make: engine }]) => ({
+  name: name as EngineName,
+  engine,
+}));
 
 export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);

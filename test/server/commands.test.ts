@@ -61,7 +61,7 @@ describe("commands against a cluster", () => {
     const status = await kvraft(["status"], environment);
     expect(status).toMatchObject({ code: 0, err: "" });
     expect(status.out.split("\n")[0]).toMatch(
-      /^node +address +group +role +term +leader +commit +applied +log +snapshot +disk +queue$/,
+      /^node +address +engine +group +role +term +leader +commit +applied +log +snapshot +disk +queue$/,
     );
     expect(status.out.match(/^\d/gm)).toHaveLength(6);
     expect(status.out).toMatch(/ kv +leader /);

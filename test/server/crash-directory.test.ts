@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { expect, test } from "vitest";
 
+import { ENGINE_NAMES } from "../../server/engines.js";
 import { tellCrashStory } from "../harness/crash-story.js";
 import { ProcessCluster } from "../harness/process-cluster.js";
 import { builtProgram } from "../harness/processes.js";
@@ -17,11 +18,13 @@ const LIMIT_MS = 100_000;
 /** Who waits for a missing node waits longer: until a connection fails, or a call does. */
 const NO_DELAY_MS = 50;
 
-test("a node that was never started: the two others work without delay, and it is found when it comes", async () => {
+const LATE = "a node that was never started: the two others work without delay, and it is found when it comes (%s)";
+
+test.each(ENGINE_NAMES)(LATE, { timeout: 120_000 }, async (engine) => {
   const summary = await tellCrashStory({
     file: FILE,
     limitMs: LIMIT_MS,
-    prepare: () => ProcessCluster.prepare({ program, settings: { timeout: TIMEOUT_MS }, startsLater: [3] }),
+    prepare: () => ProcessCluster.prepare({ program, settings: { engine, timeout: TIMEOUT_MS }, startsLater: [3] }),
     faults: async ({ cluster, load }) => {
       await load.progress(200);
       expect(load.quickestQuarterMs).toBeLessThan(NO_DELAY_MS);
@@ -40,14 +43,16 @@ test("a node that was never started: the two others work without delay, and it i
       await cluster.start(1);
     },
   });
-  console.log(`a node that was started late; ${summary}`);
-}, 120_000);
+  console.log(`${engine}, a node that was started late; ${summary}`);
+});
 
-test("S33: a wiped data directory: refused as voter each time, until the user asks for a copy", async () => {
+const WIPED = "S33: a wiped data directory: refused as voter each time, until the user asks for a copy (%s)";
+
+test.each(ENGINE_NAMES)(WIPED, { timeout: 120_000 }, async (engine) => {
   const summary = await tellCrashStory({
     file: FILE,
     limitMs: LIMIT_MS,
-    prepare: () => ProcessCluster.prepare({ program, settings: { timeout: TIMEOUT_MS } }),
+    prepare: () => ProcessCluster.prepare({ program, settings: { engine, timeout: TIMEOUT_MS } }),
     faults: async ({ cluster, load }) => {
       const { id: leader, term } = await cluster.leader();
       const [wiped, other] = cluster.others(leader) as [number, number];
@@ -81,8 +86,8 @@ test("S33: a wiped data directory: refused as voter each time, until the user as
       await cluster.start(other);
     },
   });
-  console.log(`a wiped data directory; ${summary}`);
-}, 120_000);
+  console.log(`${engine}, a wiped data directory; ${summary}`);
+});
 
 test("one process to a directory, whether its owner works, is stopped, or was killed a moment ago", async () => {
   const summary = await tellCrashStory({

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "vitest";
 
 import type { Random } from "../../runtime/index.js";
+import { ENGINE_NAMES } from "../../server/engines.js";
 import type { GroupStatus, KvClient } from "../../server/index.js";
 import { tellCrashStory, type Scene } from "../harness/crash-story.js";
 import { Links } from "../harness/links.js";
@@ -112,7 +113,9 @@ function shuffled<T>(items: readonly T[], random: Random): T[] {
   return items.map(() => left.splice(random.int(0, left.length - 1), 1)[0] as T);
 }
 
-test("links are cut in both directions and in one, delayed, slowed down and reset: all goes on", async () => {
+const TITLE = "links are cut in both directions and in one, delayed, slowed down and reset: all goes on (%s)";
+
+test.each(ENGINE_NAMES)(TITLE, { timeout: 180_000 }, async (engine) => {
   let links: Links | undefined;
   let faults = 0;
   const summary = await tellCrashStory({
@@ -120,7 +123,11 @@ test("links are cut in both directions and in one, delayed, slowed down and rese
     limitMs: 150_000,
     prepare: async (random) => {
       links = await Links.between(3, random);
-      return ProcessCluster.prepare({ program, links, settings: { timeout: TIMEOUT_MS, maxRaftState: 20_000 } });
+      return ProcessCluster.prepare({
+        program,
+        links,
+        settings: { engine, timeout: TIMEOUT_MS, maxRaftState: 20_000 },
+      });
     },
     faults: async (scene) => {
       await using client = scene.cluster.connect();
@@ -131,5 +138,5 @@ test("links are cut in both directions and in one, delayed, slowed down and rese
       }
     },
   });
-  console.log(`link faults: ${faults}; ${summary}`);
-}, 180_000);
+  console.log(`${engine}, link faults: ${faults}; ${summary}`);
+});
