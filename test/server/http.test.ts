@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { ENGINE_NAMES } from "../../server/engines.js";
 import { connect, type KvNode, type NodeStatus } from "../../server/index.js";
 import { TestNodes } from "../harness/nodes.js";
 
@@ -9,8 +10,8 @@ async function get(node: KvNode, path: string, method = "GET"): Promise<{ status
   return { status: response.status, text: await response.text() };
 }
 
-test("health, readiness, status and metrics", async () => {
-  const nodes = await TestNodes.prepare(3, { httpPort: 0 });
+test.each(ENGINE_NAMES)("health, readiness, status and metrics (%s)", async (engine) => {
+  const nodes = await TestNodes.prepare(3, { engine, httpPort: 0 });
   const lonely = await nodes.start(1);
   expect(await get(lonely, "/healthz")).toEqual({ status: 200, text: "ok\n" });
   expect(await get(lonely, "/readyz")).toEqual({
@@ -29,7 +30,7 @@ test("health, readiness, status and metrics", async () => {
   }
   expect(await get(leader, "/readyz")).toEqual({ status: 200, text: "ok\n" });
   const status = JSON.parse((await get(leader, "/status")).text) as NodeStatus;
-  expect(status).toMatchObject({ id: leader.id, clients: 1, persistent: true });
+  expect(status).toMatchObject({ id: leader.id, engine, clients: 1, persistent: true });
   expect(status.groups["kv"]).toMatchObject({ role: "leader", store: { keys: 1 }, disk: { health: "ok" } });
   expect(status.peers.map(({ connection }) => connection)).toEqual(["ready", "ready"]);
   leader.snapshot("kv");
