@@ -1,5 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 
 import { KvraftError } from "../runtime/index.js";
@@ -61,6 +70,12 @@ export class Identity {
       this.#check(found, { clusterId, myid, nodes: ids, engine });
       this.#content = found;
       return;
+    }
+    if (enableDataPersistence && holdsData(this.directory)) {
+      throw new WrongDirectoryError(
+        `${this.directory} holds data, but its node.json, which says whose they are and what has written them, is gone; ` +
+          `restore that file from a copy, or empty the directory and start with --replace-lost-data`,
+      );
     }
     const incarnation = randomBytes(INCARNATION_BYTES).toString("hex");
     // Who is alone has nobody to ask, and who keeps nothing has nothing to lose.
@@ -176,6 +191,21 @@ function fileIn(directory: string): string {
 
 function engineIn({ engine = "raft" }: Content): string {
   return engine;
+}
+
+/** node.json comes before all else: without it nothing can be there that this node has written. */
+function holdsData(directory: string): boolean {
+  const namesIn = (path: string): string[] => {
+    try {
+      return readdirSync(path);
+    } catch {
+      // Not there, not a directory, or not ours to read.
+      return [];
+    }
+  };
+  return namesIn(directory).some((group) =>
+    namesIn(join(directory, group)).some((name) => /^(wal|snapshot)-\d/.test(name)),
+  );
 }
 
 function makeDirectory(path: string): void {

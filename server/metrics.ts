@@ -15,7 +15,7 @@ const GROUP_FIGURES: Readonly<Record<string, readonly [help: string, figure: Fig
   kvraft_up: ["1 while the group works, 0 after it has stopped", (group) => (group.failure === null ? 1 : 0)],
   kvraft_is_leader: ["1 on the leader", (group) => (group.role === "leader" ? 1 : 0)],
   kvraft_has_leader: ["1 while the node knows a leader", (group) => (group.leader === null ? 0 : 1)],
-  kvraft_term: ["Raft term", (group) => group.term],
+  kvraft_term: ["term; in Paxos the ballot", (group) => group.term],
   kvraft_commit_index: ["index of the last committed entry", (group) => group.commitIndex],
   kvraft_applied_index: ["index of the last applied entry", (group) => group.appliedIndex],
   kvraft_last_index: ["index of the last entry of the log", (group) => group.lastIndex],
@@ -42,8 +42,10 @@ export class NodeMetrics {
     "origin",
   ]);
   readonly #sync = this.#histogram("kvraft_sync_seconds", "one sync of a file", ["group"]);
-  readonly #append = this.#histogram("kvraft_append_seconds", "from Raft's wish to durable", ["group"]);
-  readonly #commit = this.#histogram("kvraft_commit_seconds", "from Raft's wish to store to committed", ["group"]);
+  readonly #append = this.#histogram("kvraft_append_seconds", "from the engine's wish to durable", ["group"]);
+  readonly #commit = this.#histogram("kvraft_commit_seconds", "from the engine's wish to store to committed", [
+    "group",
+  ]);
   readonly #apply = this.#histogram(
     "kvraft_apply_seconds",
     "one command in the state machine",

@@ -113,6 +113,8 @@ test("a data directory says whose it is", async () => {
   await refused({ ...one, nodes: two }, /belongs to a cluster of nodes \[1\]/);
   writeFileSync(join(dataDir, "node-1", "node.json"), "{");
   await refused(one, /node\.json is damaged/);
+  rmSync(join(dataDir, "node-1", "node.json"));
+  await refused(one, /holds data, but its node\.json, .*, is gone; restore that file/);
 });
 
 test("S33: whom a node has met counts only once it is durable", () => {
