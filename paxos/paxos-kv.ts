@@ -4,7 +4,7 @@ import type { ClientEnd } from "../labrpc/index.js";
 import { Acceptors } from "./acceptors.js";
 import { TrimmedError } from "./errors.js";
 import { look, type Look } from "./look.js";
-import { METHODS, type VersionsReply } from "./messages.js";
+import { METHODS, type Method, type VersionsReply } from "./messages.js";
 import { Proposer, type Outcome } from "./proposer.js";
 import {
   checkKey,
@@ -207,7 +207,7 @@ class Store implements PaxosKV {
   }
 
   async #askQuorum<Reply>(
-    method: string,
+    method: Method,
     args: { key: string; below?: number },
     signal: AbortSignal,
   ): Promise<readonly Reply[]> {
