@@ -62,12 +62,14 @@ export class Acceptors {
         if (left < 0) return;
         left--;
         if (error) errors.push(error);
-        else if (reply !== null && isReplyTo(method, reply)) replies.push(reply);
-        else if (reply !== null) errors.push(strange(method));
+        if (reply !== null) replies.push(reply);
         if (left === 0 || isDecided(replies, left)) finish();
       };
       for (const end of ends) {
-        end.call<Reply>(method, args).then(hear, (error: unknown) => hear(null, error as Error));
+        end.call<Reply>(method, args).then(
+          (reply) => (reply === null || isReplyTo(method, reply) ? hear(reply) : hear(null, strange(method))),
+          (error: unknown) => hear(null, error as Error),
+        );
       }
     });
   }
