@@ -1,9 +1,11 @@
 import { InvalidArgumentError } from "../runtime/index.js";
 import type { Clock } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
+import { BadMessageError } from "../replica/index.js";
 import type { Ballot } from "./ballot.js";
 import { QuorumFailedError, TrimmedError } from "./errors.js";
-import { nameOf, type Register, type Trimmed } from "./messages.js";
+import { nameOf, type Method, type Register, type Trimmed } from "./messages.js";
+import { isReplyTo } from "./replies.js";
 
 /** An acceptor that has not answered for so long is taken for dead, for this request. */
 const PATIENCE_MS = 1000;
@@ -40,7 +42,7 @@ export class Acceptors {
    * until nobody is left. Who is slow or gone holds nobody up. Null, the network's "no answer", is none here either.
    */
   ask<Reply>(
-    method: string,
+    method: Method,
     args: unknown,
     isDecided: (replies: readonly Reply[], left: number) => boolean,
     ends = this.ends,
@@ -64,13 +66,16 @@ export class Acceptors {
         if (left === 0 || isDecided(replies, left)) finish();
       };
       for (const end of ends) {
-        end.call<Reply>(method, args).then(hear, (error: unknown) => hear(null, error as Error));
+        end.call<Reply>(method, args).then(
+          (reply) => (reply === null || isReplyTo(method, reply) ? hear(reply) : hear(null, strange(method))),
+          (error: unknown) => hear(null, error as Error),
+        );
       }
     });
   }
 
   /** Asks all, and waits for the answers of a quorum. */
-  askQuorum<Reply>(method: string, args: unknown): Promise<Answers<Reply>> {
+  askQuorum<Reply>(method: Method, args: unknown): Promise<Answers<Reply>> {
     return this.ask<Reply>(method, args, (replies) => replies.length >= this.quorum);
   }
 
@@ -91,7 +96,7 @@ export class Acceptors {
 
   /** Asks for something about a register until a quorum agrees, or cannot any more. */
   async askToAgree<Reply>(
-    method: string,
+    method: Method,
     args: Register & { readonly ballot: Ballot },
     agrees: (reply: Reply) => boolean,
     maybeApplied: boolean,
@@ -108,7 +113,7 @@ export class Acceptors {
   }
 
   /** Says something to all; it may get lost. */
-  tell(method: string, args: unknown): void {
+  tell(method: Method, args: unknown): void {
     for (const end of this.ends) end.call(method, args).catch(() => {});
   }
 }
@@ -117,8 +122,14 @@ export function isTrimmed(reply: unknown): reply is Trimmed {
   return (reply as Partial<Trimmed>).trimmedBelow !== undefined;
 }
 
+function strange(method: Method): BadMessageError {
+  return new BadMessageError(`what came is no answer to ${method}; is there an acceptor of this version?`);
+}
+
+/** Each once: otherwise the vote of one would count twice. */
 function checkEnds(ends: readonly ClientEnd[]): void {
   if (!Array.isArray(ends) || ends.length === 0) {
     throw new InvalidArgumentError("acceptors must be a list of at least one");
   }
+  if (new Set(ends).size < ends.length) throw new InvalidArgumentError("acceptors must be a list that holds each once");
 }

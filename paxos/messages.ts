@@ -30,6 +30,8 @@ export const METHODS = {
   trim: "Acceptor.Trim",
 } as const;
 
+export type Method = (typeof METHODS)[keyof typeof METHODS];
+
 /** The state of the register before the request; or that it was trimmed: then nothing has happened. */
 export type PrepareReply = AcceptorState | Trimmed;
 

@@ -4,7 +4,7 @@ import type { ClientEnd } from "../labrpc/index.js";
 import { Acceptors } from "./acceptors.js";
 import { TrimmedError } from "./errors.js";
 import { look, type Look } from "./look.js";
-import { METHODS, type VersionsReply } from "./messages.js";
+import { METHODS, type Method, type VersionsReply } from "./messages.js";
 import { Proposer, type Outcome } from "./proposer.js";
 import {
   checkKey,
@@ -46,7 +46,8 @@ export interface PaxosKV {
   get(key: string, version: number, options?: CallOptions): Promise<Versioned | null>;
   /**
    * Writes the version after the latest one, 0 where there is none, and returns which. It is higher than every version
-   * that had a value when the call began, and two puts never get the same.
+   * that had a value when the call began, and two puts never get the same. A TrimmedError says that others have written
+   * and dropped the version while votes for this value were asked for: it may have been the one that was dropped.
    */
   put(key: string, value: unknown, options?: CallOptions): Promise<number>;
   /** The highest version that has a value; null where none has. Linearizable. */
@@ -110,8 +111,8 @@ class Store implements PaxosKV {
           if (top.proposal !== null && (await this.#settle(key, top, signal)) === null) continue;
           const version = top.version + 1;
           proposer = this.#proposer(key, version);
-          const { ours } = await proposer.runPaxos(copy, { signal });
-          if (ours) return version;
+          const outcome = await orTrimmed(proposer.runPaxos(copy, { signal }));
+          if (outcome?.ours) return version;
           proposer = null;
         }
       },
@@ -207,7 +208,7 @@ class Store implements PaxosKV {
   }
 
   async #askQuorum<Reply>(
-    method: string,
+    method: Method,
     args: { key: string; below?: number },
     signal: AbortSignal,
   ): Promise<readonly Reply[]> {
@@ -225,10 +226,10 @@ class Store implements PaxosKV {
   }
 }
 
-/** Null where the register was trimmed. */
+/** Null where the register was trimmed, and nothing of this call can have been chosen in it. */
 function orTrimmed(outcome: Promise<Outcome | null>): Promise<Outcome | null> {
   return outcome.catch((error: unknown) => {
-    if (error instanceof TrimmedError) return null;
+    if (error instanceof TrimmedError && !error.maybeApplied) return null;
     throw error;
   });
 }

@@ -18,7 +18,8 @@ const TLS_PATHS = ["caFile", "certFile", "keyFile"] as const;
 export function readConfigFile(path: string): RawConfig {
   let content: string;
   try {
-    content = readFileSync(path, "utf8");
+    // Some editors put a byte order mark in front.
+    content = readFileSync(path, "utf8").replace(/^\ufeff/, "");
   } catch (cause) {
     throw new ConfigError(
       "config",
@@ -36,17 +37,20 @@ export function readConfigFile(path: string): RawConfig {
       `${path} is not JSON (with comments) at ${place}: ${printParseErrorCode(first.error)}`,
     );
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw mustBe(path, "an object", value);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new ConfigError("config", mustBe(path, "an object", value).message);
+  }
   return fromFile(value as Record<string, unknown>, dirname(path));
 }
 
 function fromFile(values: Record<string, unknown>, folder: string): RawConfig {
   const result = { ...values };
-  for (const key of PATHS) if (typeof result[key] === "string") result[key] = resolve(folder, result[key]);
+  const inFolder = (path: unknown): unknown => (typeof path === "string" && path !== "" ? resolve(folder, path) : path);
+  for (const key of PATHS) if (key in result) result[key] = inFolder(result[key]);
   const { tls } = result;
   if (typeof tls === "object" && tls !== null) {
     const paths: Record<string, unknown> = { ...tls };
-    for (const key of TLS_PATHS) if (typeof paths[key] === "string") paths[key] = resolve(folder, paths[key]);
+    for (const key of TLS_PATHS) if (key in paths) paths[key] = inFolder(paths[key]);
     result["tls"] = paths;
   }
   return result;

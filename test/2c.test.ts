@@ -106,7 +106,7 @@ labTest("Figure 8 (2C)", async (lab) => {
 });
 
 // Its steps follow the terms of entries and Raft's rule on who may be elected. What Paxos does at the same places: it votes
-// anew for the value of the highest ballot, which test/paxos-core/ has.
+// anew for the value of the highest ballot, which test/paxos/stories.test.ts has.
 labTest("Figure 8, directed (2C)", figure8, [RAFT]);
 
 labTest("unreliable agreement (2C)", async (lab) => {

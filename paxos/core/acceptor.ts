@@ -18,15 +18,15 @@ export function handlePrepare(state: PaxosState, request: number, message: Prepa
   let votes: InstanceVote[] = [];
   let next = 0;
   if (granted && !message.probe) {
-    if (message.ballot > state.term) {
-      state.becomeFollower(message.ballot, null);
-      state.resetElectionTimer();
-    }
+    const isNew = message.ballot > state.term;
+    if (isNew) state.becomeFollower(message.ballot, null);
     // What is chosen the proposer gets from a learner; beyond that it needs every vote.
     const from = Math.max(message.from, state.commitIndex + 1);
     votes = state.log.votesFrom(from, state.log.lastIndex, state.config.maxAppendBytes);
     const last = votes.at(-1)?.instance ?? state.log.lastIndex;
     if (last < state.log.lastIndex) next = last + 1;
+    // Who asks needs time: also for each further part of a promise that takes several messages.
+    if (isNew || next !== 0) state.resetElectionTimer();
   }
   state.reply(request, answer(state, message, granted, votes, next));
 }

@@ -78,6 +78,8 @@ export function handlePrepareReply(state: PaxosState, from: number, message: Pre
       // A promise counts once all its votes are here. An answer that comes twice asks no second time.
       if (message.next <= (state.missingFrom.get(from) ?? 0)) return;
       state.missingFrom.set(from, message.next);
+      // It goes on: to begin anew in a higher ballot would only take as long again.
+      state.resetElectionTimer();
       return requestPromise(state, from);
     }
   }

@@ -1,4 +1,4 @@
-import { checkFields, ConfigError } from "../checks.js";
+import { checkFields, ConfigError, mustBe } from "../checks.js";
 import type { Check } from "../checks.js";
 import { nodeConfigFields, resolveNode } from "../config.js";
 import type { NodeAddress, ResolvedNode } from "../config.js";
@@ -50,7 +50,10 @@ export type PaxosSettings = Pick<ResolvedNode, keyof PaxosConfig>;
  * @throws ConfigError: `field` names the setting, the message the file too.
  */
 export function resolvePaxosConfig(config: string | PaxosConfig): PaxosSettings {
-  if (typeof config !== "string") return settle(config);
+  if (typeof config !== "string") {
+    if (typeof config === "object" && config !== null) return settle(config);
+    throw mustBe("config", "the path of a file, or an object", config);
+  }
   const values = readConfigFile(config);
   try {
     return settle(values);

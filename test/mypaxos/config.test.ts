@@ -89,6 +89,7 @@ describe("the configuration of MyPaxos", () => {
     [{ timeout: 0 }, "timeout", /from 20 to 60000, not 0/],
     [{ learningInterval: 0 }, "learningInterval", /from 1 to 60000, not 0/],
     [{ dataDir: 7 }, "dataDir", /a string that is not empty, not 7/],
+    [{ dataDir: "" }, "dataDir", /a string that is not empty, not ""/],
     [{ enableDataPersistence: 1 }, "enableDataPersistence", /true or false, not 1/],
     [{ enableDataPersistance: true }, "enableDataPersistance", /did you mean enableDataPersistence\?/],
     [{ learninginterval: 5 }, "learninginterval", /did you mean learningInterval\?/],
@@ -107,6 +108,17 @@ describe("the configuration of MyPaxos", () => {
       /conf\.json cannot be read \(ENOENT\)/,
     );
     expect(errorOf(fromFile("{").resolve).message).toMatch(/conf\.json is not JSON \(with comments\) at line 1/);
-    expect(errorOf(fromFile("[]").resolve).message).toMatch(/conf\.json must be an object/);
+    expect(errorOf(fromFile("[]").resolve)).toMatchObject({
+      field: "config",
+      message: expect.stringMatching(/conf\.json must be an object/) as string,
+    });
+  });
+
+  test("a byte order mark in front of a file is no part of it", () => {
+    expect(fromFile(`\ufeff${JSON.stringify({ nodes, myid: 2 })}`).resolve()).toMatchObject({ myid: 2 });
+  });
+
+  test.each([undefined, null, 5])("%j in place of a configuration", (config) => {
+    expect(errorOf(() => resolvePaxosConfig(config as never))).toMatchObject({ code: "CONFIG", field: "config" });
   });
 });

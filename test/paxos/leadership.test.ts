@@ -217,3 +217,26 @@ test("a promise that takes several messages counts with the last, and each asks 
   cluster.run(1000);
   cluster.expectAllCommitted(...commands);
 });
+
+test("a promise that takes longer than an election timeout, in several messages, is waited for by both sides", () => {
+  const cluster = PaxosCluster.led(3, { config: { preVote: false, maxAppendBytes: 60 } });
+  const commands = Array.from({ length: 9 }, (_, i) => `c${i}`);
+  for (const command of commands) cluster.propose(0, command);
+  cluster.deliver({ to: 1 });
+  cluster.crash(0);
+  cluster.drop();
+  cluster.silence();
+  cluster.now = Math.max(cluster.now, cluster.core(2).state.electionDeadline);
+  cluster.tick(2);
+  const ballot = cluster.ballot(2);
+  const began = cluster.now;
+  // Each way takes most of the shortest wait; whoever runs out of patience meanwhile stands for election.
+  for (let way = 0; way < 6; way++) {
+    cluster.drop({ to: 0 });
+    cluster.now += Math.floor(cluster.config.electionTimeoutMinMs * 0.45);
+    cluster.deliver({ where: ({ message: { type } }) => type === "prepare" || type === "prepareReply" });
+    for (const n of [1, 2]) if (cluster.core(n).deadline() <= cluster.now) cluster.tick(n);
+  }
+  expect(cluster.now - began).toBeGreaterThan(cluster.config.electionTimeoutMaxMs);
+  expect(cluster.core(2).state).toMatchObject({ role: "leader", term: ballot, recoveredTo: 9 });
+});

@@ -216,6 +216,27 @@ describe("PaxosKV", () => {
       expect(await kv.put("k", "next")).toBe(5);
     }));
 
+  test("a put goes on where others write and trim the version that it chose, unless its value may be the one", () =>
+    inShop(async ({ kv, other, cluster, runtime }) => {
+      await kv.put("k", "a");
+      /** Ends that stop at the first request of a kind until what happens meanwhile is over. */
+      const putAmid = (method: string, meanwhile: () => Promise<unknown>): Promise<number> => {
+        let over: Promise<unknown> | undefined;
+        const ends = cluster.ends().map((end): ClientEnd => ({
+          call: async (asked, args) => {
+            if (asked === method) await (over ??= meanwhile());
+            return end.call(asked, args);
+          },
+        }));
+        return makePaxosKV(ends, { runtime }).put("k", "late");
+      };
+      const overtake = async (): Promise<void> =>
+        other.trim("k", await other.put("k", "b").then(() => other.put("k", "c")));
+      expect(await putAmid(METHODS.prepare, overtake)).toBe(3);
+      await expect(putAmid(METHODS.accept, overtake)).rejects.toMatchObject({ code: "TRIMMED", maybeApplied: true });
+      expect(await kv.versions("k")).toEqual([5]);
+    }));
+
   test("a trim that only a quorum heard of holds for all", () =>
     inShop(async ({ kv, cluster }) => {
       for (let i = 0; i < 3; i++) await kv.put("k", i);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import { makeService, Server, type ClientEnd } from "../../labrpc/index.js";
 import { METHODS } from "../../paxos/messages.js";
-import { Proposer, startAcceptor } from "../../paxos/index.js";
+import { makePaxosKV, NO_BALLOT, Proposer, startAcceptor } from "../../paxos/index.js";
 import { Persister } from "../../replica/index.js";
 import { encode } from "../../runtime/index.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
@@ -182,12 +182,45 @@ describe("a proposer", () => {
       }
     }));
 
+  test("what answers as no acceptor does counts as an error of its own", () =>
+    inWorld(async (runtime, cluster) => {
+      const ends = cluster.ends();
+      const state = { lastBallot: NO_BALLOT, votedBallot: NO_BALLOT, votedValue: null, author: NO_BALLOT };
+      const strange: readonly unknown[] = [
+        undefined,
+        5,
+        {},
+        { trimmedBelow: "all" },
+        { lastBallot: 7 },
+        { ...state, lastBallot: { n: 0.5, proposerId: 1 } },
+        { ...state, author: null, version: 0, isChosen: true },
+        { floor: 0, versions: [null] },
+        { floor: -1, versions: [] },
+        { ...state, version: 0, isChosen: 1 },
+      ];
+      for (const [i, reply] of strange.entries()) {
+        const end: ClientEnd = { call: async () => reply as never };
+        const kv = makePaxosKV([...ends.slice(0, 2), end], { runtime });
+        expect(await kv.put("k", i)).toBe(i);
+        expect(await kv.latest("k")).toEqual({ version: i, value: i });
+        expect(await kv.versions("k")).toHaveLength(i + 1);
+        const alone = makePaxosKV([...ends.slice(0, 1), end, { call: end.call }], { runtime });
+        for (const call of [alone.get("k", i), alone.latest("k"), alone.versions("k")]) {
+          await expect(call, `answer ${i}`).rejects.toMatchObject({
+            code: "QUORUM_FAILED",
+            cause: { code: "BAD_MESSAGE" },
+          });
+        }
+      }
+    }));
+
   test("wrong settings are refused by name", () =>
     inWorld(async (runtime, cluster) => {
       const acceptors = cluster.ends();
       const good = { register, acceptors, runtime };
       const wrong: readonly (readonly [object, string])[] = [
         [{ acceptors: [] }, "at least one"],
+        [{ acceptors: [acceptors[0], acceptors[1], acceptors[0]] }, "each once"],
         [{ quorum: 4 }, "from 2 to 3, not 4"],
         [{ quorum: 1 }, "must have an acceptor in common"],
         [{ quorum: 2.5 }, "from 2 to 3, not 2.5"],
@@ -206,6 +239,7 @@ describe("a proposer", () => {
       const proposer = new Proposer(good);
       await expect(proposer.phase2(1)).rejects.toThrow("phase 2 needs a phase 1");
       await expect(proposer.phase1([])).rejects.toThrow("at least one");
+      await expect(proposer.phase1([acceptors[0], acceptors[0]] as ClientEnd[])).rejects.toThrow("each once");
       await expect(proposer.runPaxos(() => 1)).rejects.toMatchObject({ code: "ENCODE" });
       expect(cluster.calls).toBe(0);
       expect(new Proposer({ ...good, quorum: 3 }).ballot.n).toBe(0);
