@@ -301,10 +301,11 @@ export class Requester {
       this.#pauseMs = Math.min(this.#pauseMs * 2, MAX_PAUSE_MS);
       await new Promise<void>((resolve) => {
         const timer = this.#clock.setTimeout(resolve, pauseMs);
-        this.#stopPausing = () => {
+        const stop = (): void => {
           this.#clock.clearTimeout(timer);
           resolve();
         };
+        this.#stopPausing = stop;
       });
       this.#stopPausing = undefined;
     }

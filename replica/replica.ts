@@ -107,12 +107,10 @@ class ReplicaServer<Q extends RequestMessage, A extends Message, S extends Repli
     this.applyCh = this.#channel;
     this.#reads = new ReadCalls(runtime.clock, this.#channel);
     this.#transfers = new TransferCalls(runtime.clock);
-    const handlers: Record<string, (args: unknown) => unknown> = {};
-    for (const [method, type] of Object.entries(engine.methods)) {
-      handlers[method] = (args) => this.#handle(type, args);
-      this.#methods.set(type, `${engine.name}.${method}`);
-    }
-    this.service = makeService(engine.name, handlers);
+    const methods = Object.entries(engine.methods);
+    for (const [method, type] of methods) this.#methods.set(type, `${engine.name}.${method}`);
+    const handlers = methods.map(([method, type]) => [method, (args: unknown) => this.#handle(type, args)] as const);
+    this.service = makeService(engine.name, Object.fromEntries(handlers));
     this.#forgetReporter = runtime.describeWaiting?.(() =>
       this.#channel.isWaiting
         ? [`applyCh of ${engine.name} server ${me} after index ${this.#channel.appliedIndex}`]

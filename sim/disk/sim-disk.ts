@@ -92,11 +92,12 @@ export class SimDisk {
 
   /** At the `count`-th operation from now, in its midst, the power goes or the process is killed; then `then` is called. */
   endLifeAfter(count: number, how: "losePower" | "killProcess", then: () => void): void {
-    this.#endAt = this.#operations + count;
-    this.#end = () => {
+    const end = (): void => {
       this[how]();
       then();
     };
+    this.#endAt = this.#operations + count;
+    this.#end = end;
   }
 
   /** The power goes, and comes back: what the next process finds is decided now. */

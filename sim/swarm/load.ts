@@ -16,6 +16,8 @@ export class Load {
   readonly clients: readonly Client[];
   operations = 0;
   unanswered = 0;
+  /** No client pauses any more before its next operation. */
+  isHurried = false;
   #processes = 0;
   /** Operations that were invoked and have not ended, for reports. */
   readonly open = new Map<number, { readonly client: number; readonly operation: Operation }>();
@@ -88,9 +90,10 @@ class Client {
   }
 
   async run(): Promise<void> {
-    const { clock } = this.#load.world;
+    const load = this.#load;
+    const { clock } = load.world;
     for (const operation of this.#plan.operations) {
-      if (operation.thinkMs > 0) await clock.sleep(operation.thinkMs);
+      if (operation.thinkMs > 0 && !load.isHurried) await clock.sleep(operation.thinkMs);
       if (operation.kind === "renew") {
         this.#renew();
         continue;

@@ -47,6 +47,7 @@ export class Machine {
   /** What waits for the process to wake: timers that came due, and the rest. */
   #due: (() => void)[] = [];
   #waiting: (() => void)[] = [];
+  readonly #hold = (act: () => void): void => void this.#waiting.push(act);
   #pauses = 0;
   /** Snapshots that the log hands to the service next; an earlier one may be passed over for a later one. */
   #restoring: Snapshot[] = [];
@@ -65,7 +66,7 @@ export class Machine {
       {
         blockBytes: plan.disk.blockBytes,
         latency: (operation) => this.timing.next(operation),
-        gate: (complete) => (this.isPaused ? void this.#waiting.push(complete) : complete()),
+        gate: (complete) => (this.isPaused ? this.#hold(complete) : complete()),
       },
     );
   }
@@ -163,7 +164,7 @@ export class Machine {
     this.#pauses++;
     if (this.isPaused || !this.isOn) return;
     this.isPaused = true;
-    this.host.gate = (arrive) => void this.#waiting.push(arrive);
+    this.host.gate = this.#hold;
     this.#context.hub.emit("paused", { server: this.number });
   }
 

@@ -39,8 +39,8 @@ const READER: Mix = [["get", 1]];
 export function drawClients(random: Random, chaosMs: number): ClientPlan[] {
   const clients = random.int(2, MOST_CLIENTS);
   const keys = random.int(1, 4);
-  const heavy = random.next() < 0.02 ? 4 : 1;
-  const each = Math.ceil((random.int(12, 40) * heavy) / clients);
+  const heavy = random.next() < 0.02 ? 5 : 1;
+  const each = Math.ceil((random.int(10, 32) * heavy) / clients);
   const mix = MIXES[random.int(0, MIXES.length - 1)] as Mix;
   const gaveUpRate = random.next() < 0.5 ? 0.1 : 0;
   const renewRate = random.next() < 0.5 ? 0.05 : 0;

@@ -11,7 +11,7 @@ export function drawPlan(seed: number, engine: EngineName = "raft"): Plan {
   const shape = forkRandom(root, "shape");
   // Mostly three: nearly every mistake shows there, and a run of seven takes as long as two of three.
   const servers = pick(shape, [3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 5, 5, 7]);
-  const chaosMs = shape.int(1500, 4500);
+  const chaosMs = shape.int(2000, 6400);
   const raft = drawRaft(forkRandom(root, "raft"));
   const clients = drawClients(forkRandom(root, "load"), chaosMs);
   const mostOperations = Math.max(...clients.map(({ operations }) => operations.length));
