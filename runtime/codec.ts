@@ -27,14 +27,14 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, useToJSON: f
 let sawNegativeZero = false;
 
 /**
- * Turns plain data into bytes (MessagePack): null, booleans, numbers, strings, Uint8Array, and arrays and plain objects
- * of these. A top-level undefined arrives as undefined. `what` names the value in an error.
+ * Turns plain data into bytes (MessagePack): null, booleans, numbers, bigints of 64 bits, strings, Uint8Array, and arrays
+ * and plain objects of these. A top-level undefined arrives as undefined. `what` names the value in an error.
  *
  * The result may be kept, for nobody writes to it again; it is a slice of an arena of some kilobytes that lives as long
  * as any of its slices.
  *
- * @throws EncodeError for everything that would not arrive as it was: functions, symbols, bigints, class instances
- * (Date, Map and Set among them), undefined inside an object or array, strings with half a surrogate pair, `__proto__`
+ * @throws EncodeError for everything that would not arrive as it was: functions, symbols, bigints outside of -2^63 to
+ * 2^64 - 1, class instances (Date, Map and Set among them), undefined inside an object or array, strings with half a surrogate pair, `__proto__`
  * and symbol keys, values that contain themselves, more than 100 levels.
  */
 export function encode(value: unknown, what = "value"): Uint8Array {
@@ -54,6 +54,8 @@ function isCarried(value: unknown, depth: number): boolean {
       return true;
     case "string":
       return isWellFormed(value);
+    case "bigint":
+      return fits64Bits(value);
     case "object":
       return value === null || isContainerCarried(value, depth);
     default:
@@ -83,6 +85,11 @@ function isContainerCarried(value: object, depth: number): boolean {
   return Object.getOwnPropertySymbols(value).length === 0;
 }
 
+/** MessagePack's int 64 and uint 64. Numbers never take these forms, so what arrives in one was a bigint. */
+function fits64Bits(value: bigint): boolean {
+  return value >= -(2n ** 63n) && value < 2n ** 64n;
+}
+
 /** V8 answers at once for strings of one-byte characters. (ES2024, in Node since 20.) */
 function isWellFormed(text: string): boolean {
   return (text as string & { isWellFormed(): boolean }).isWellFormed();
@@ -96,6 +103,8 @@ function findProblem(value: unknown, at: string, inside: object[]): string | nul
       return null;
     case "string":
       return isWellFormed(value) ? null : `${at} is a string with half a surrogate pair, which UTF-8 cannot carry`;
+    case "bigint":
+      return fits64Bits(value) ? null : `${at} is a bigint that 64 bits cannot hold`;
     case "undefined":
       return `${at} is undefined; leave it out, or send null`;
     case "object":
@@ -201,6 +210,7 @@ function settle(value: unknown, depth: number): unknown {
     case "number":
     case "boolean":
     case "string":
+    case "bigint":
       return value;
     case "object":
       return value === null ? null : settleContainer(value, depth);

@@ -53,7 +53,7 @@ describe("PaxosKV", () => {
 
   test("values are plain data of any type, null among them", () =>
     inShop(async ({ kv, other }) => {
-      const values = [null, 0, -0, "", "text", true, [1, [2]], { a: { b: null } }, Uint8Array.of(1, 2), NaN];
+      const values = [null, 0, -0, "", "text", true, 2n ** 62n, [1, [2]], { a: { b: null } }, Uint8Array.of(1, 2), NaN];
       for (const [version, value] of values.entries()) {
         expect(await kv.set("k", version, value)).toEqual({ value, ours: true });
         expect(await other.get("k", version)).toEqual({ version, value });
