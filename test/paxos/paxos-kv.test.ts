@@ -324,7 +324,7 @@ describe("PaxosKV", () => {
         await expect(call).rejects.toMatchObject({ code: "INVALID_ARGUMENT", message: expect.stringContaining(text) });
       }
       await expect(kv.set("k", 0, { f: () => 1 })).rejects.toMatchObject({ code: "ENCODE" });
-      await expect(kv.put("k", 10n)).rejects.toMatchObject({ code: "ENCODE" });
+      await expect(kv.put("k", new Map())).rejects.toMatchObject({ code: "ENCODE" });
       expect(cluster.calls).toBe(0);
       expect(() => makePaxosKV([], { runtime })).toThrow("at least one");
       expect(() => makePaxosKV(cluster.ends(), { runtime, proposerId: 0 })).toThrow("from 1 on, not 0");
