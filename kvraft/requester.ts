@@ -31,10 +31,8 @@ interface Request {
   live: number;
   /** Number of the first write in the session; 0 before it is numbered. */
   firstSeq: number;
-  /** It is with a server now. */
-  asking: boolean;
-  /** It was with a server that did not say what became of it. */
-  doubtful: boolean;
+  /** A server may have it, now or later: a network can make copies, and bring one after a server has refused another. */
+  wasSent: boolean;
 }
 
 /** Strings of one request together, in UTF-16 units; a single call may be longer. */
@@ -118,8 +116,7 @@ export class Requester {
   /** A limit of `call` was met: nothing more is sent for it. */
   end(call: Call, error: LimitError): void {
     const { request } = call;
-    const sent = request !== undefined && (request.asking || request.doubtful);
-    const maybeApplied = sent && (call.op === null || !isRead(call.op));
+    const maybeApplied = request?.wasSent === true && (call.op === null || !isRead(call.op));
     this.#queue.delete(call);
     fail(call, error(maybeApplied));
     if (request?.live === 0) {
@@ -154,7 +151,7 @@ export class Requester {
    */
   #nextRequest(): Request {
     const calls: Call[] = [];
-    const request: Request = { calls, live: 0, firstSeq: 0, asking: false, doubtful: false };
+    const request: Request = { calls, live: 0, firstSeq: 0, wasSent: false };
     let length = 0;
     let readKeys: Set<string> | undefined;
     for (const call of this.#queue) {
@@ -204,21 +201,17 @@ export class Requester {
     // Ended writes keep their place, or the numbers of those behind them would change.
     const sent = request.live < request.calls.length ? request.calls.filter(hasPlace) : request.calls;
     const session = request.firstSeq === 0 ? 0 : this.#session;
-    request.asking = true;
+    request.wasSent = true;
     const reply = await this.#ask(METHODS.request, [session, request.firstSeq, sent.map(slotOf)]);
-    request.asking = false;
     switch (reply?.[0]) {
       case Status.ok: {
         const results = reply[2];
         for (let i = 0; i < sent.length; i++) settle(sent[i]!, results[i]!);
         return true;
       }
-      case Status.notLeader:
-        return request.live === 0;
       case Status.expired:
         return this.#onExpired(request);
       default:
-        request.doubtful = true;
         return request.live === 0;
     }
   }
@@ -244,13 +237,9 @@ export class Requester {
 
   async #endSession(request: Request, call: Call): Promise<boolean> {
     if (this.#session !== 0) {
-      request.asking = true;
+      request.wasSent = true;
       const reply = await this.#ask(METHODS.endSession, [this.#session]);
-      request.asking = false;
-      if (reply?.[0] !== Status.ok && reply?.[0] !== Status.expired) {
-        if (reply?.[0] !== Status.notLeader) request.doubtful = true;
-        return request.live === 0;
-      }
+      if (reply?.[0] !== Status.ok && reply?.[0] !== Status.expired) return request.live === 0;
       this.#session = 0;
     }
     settle(call, null);

@@ -7,6 +7,7 @@ const MACHINE = "kvraft/kv-machine.ts";
 const READS = "replica/core/reads.ts";
 const REQUESTER = "kvraft/requester.ts";
 const EXPIRED = "if (!isRead(call.op!)) fail(call, new SessionExpiredError());";
+const SENT = "request.wasSent = true;\n    const reply = await this.#ask(METHODS.request,";
 const RSM = "kvraft/rsm.ts";
 const SESSIONS = "kvraft/sessions.ts";
 const STATE = "raft/core/state.ts";
@@ -359,8 +360,8 @@ export const serviceMutants: readonly Mutant[] = [
     edits: [
       [
         REQUESTER,
-        "        request.doubtful = true;\n        return request.live === 0;\n    }",
-        "        request.doubtful = true;\n        request.firstSeq = 0;\n        return request.live === 0;\n    }",
+        "      default:\n        return request.live === 0;\n    }",
+        "      default:\n        request.firstSeq = 0;\n        return request.live === 0;\n    }",
       ],
     ],
     scripts: clerks,
@@ -379,9 +380,27 @@ export const serviceMutants: readonly Mutant[] = [
     name: "expired-write-in-a-new-session",
     row: "S61, S62",
     mistake: "a write whose session expired is sent in a new one where it was sent but once: the network made a copy",
-    edits: [[REQUESTER, EXPIRED, EXPIRED.replace("!isRead", "request.doubtful && !isRead")]],
+    edits: [
+      [REQUESTER, "const NO_ANSWER =", "const again = new WeakSet();\nconst NO_ANSWER ="],
+      [REQUESTER, SENT, `if (request.wasSent) again.add(request);\n    ${SENT}`],
+      [REQUESTER, EXPIRED, EXPIRED.replace("!isRead", "again.has(request) && !isRead")],
+    ],
     scripts: clerks,
     note: "needs a copy made by the network, two others that open sessions before it comes, and its answer to be the first",
+  },
+  {
+    name: "refused-write-cannot-happen",
+    row: "S61",
+    mistake: "a caller is told that its write cannot happen because a server refused it: the network made a copy",
+    edits: [
+      [
+        REQUESTER,
+        "      default:\n        return request.live === 0;\n    }",
+        "      default:\n        request.wasSent = reply === null;\n        return request.live === 0;\n    }",
+      ],
+    ],
+    scripts: clerks,
+    note: "needs a caller that gives up between the refusal and a copy of the same request, which another leader gets",
   },
   {
     name: "given-up-write-leaves-its-place",
