@@ -21,7 +21,7 @@ export const mutants: readonly Mutant[] = [
 export const noMistake: Mutant = { name: "none", row: "", mistake: "the code as it ships", edits: [] };
 
 /** The same on the other engine. */
-const noMistakeInPaxos: Mutant = { ...noMistake, name: "none-paxos", engine: "paxos" };
+export const noMistakeInPaxos: Mutant = { ...noMistake, name: "none-paxos", engine: "paxos" };
 
 export const isClean = ({ name }: Mutant): boolean => name === noMistake.name || name === noMistakeInPaxos.name;
 
