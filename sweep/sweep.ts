@@ -33,6 +33,8 @@ export interface SweepOptions {
 export interface SweepReport {
   readonly tally: Tally;
   readonly seconds: number;
+  /** Seeds a second from the middle of the sweep on: by then V8 has compiled what runs. 0: it did not get so far. */
+  readonly warmRate: number;
   readonly summaryFile: string;
 }
 
@@ -47,12 +49,15 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const enough = new AbortController();
   const timer = options.seconds < Infinity ? setTimeout(() => enough.abort(), options.seconds * 1000) : undefined;
   const begun = performance.now();
+  const total = options.also.length + options.count;
+  let middle: { seeds: number; at: number } | undefined;
   try {
     await runSeeds(seedsOf(options), {
       ...options,
       signal: AbortSignal.any([options.signal, enough.signal]),
       onOutcome: (outcome) => {
         tally.add(outcome);
+        if (tally.seeds * 2 >= total) middle ??= { seeds: tally.seeds, at: performance.now() };
         if (!outcome.ok) options.onFailure(failureLine(outcome, drawPlan(outcome.seed, options.engine), options.code));
         if (tally.failures.length >= options.maxFailures) enough.abort();
         options.onRun(tally, outcome);
@@ -61,7 +66,9 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   } finally {
     clearTimeout(timer);
   }
-  const seconds = (performance.now() - begun) / 1000;
+  const ended = performance.now();
+  const seconds = (ended - begun) / 1000;
+  const warmRate = middle === undefined ? 0 : (1000 * (tally.seeds - middle.seeds)) / (ended - middle.at);
   mkdirSync(options.dir, { recursive: true });
   for (const outcome of tally.failures) await keepFailure(outcome, options);
   const summaryFile = join(options.dir, "summary.json");
@@ -75,9 +82,10 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
     checkDeterminism,
     seconds,
     seedsPerSecond: tally.seeds / seconds,
+    warmSeedsPerSecond: warmRate,
   };
   writeFileSync(summaryFile, `${JSON.stringify({ ...head, ...tally.toJson() }, null, 2)}\n`);
-  return { tally, seconds, summaryFile };
+  return { tally, seconds, warmRate, summaryFile };
 }
 
 async function keepFailure({ seed, violation }: Outcome, { dir, engine }: SweepOptions): Promise<void> {

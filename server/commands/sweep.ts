@@ -99,7 +99,7 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
       const more = also.length === 0 ? "" : `, and ${also.length} that failed once`;
       out(`seeds ${firstSeed} to ${firstSeed + flags.seeds - 1}${more}, on ${flags.workers} threads\n`);
     }
-    const { tally, seconds, summaryFile } = await sweep({
+    const { tally, seconds, warmRate, summaryFile } = await sweep({
       ...{
         engine: flags.engine,
         firstSeed,
@@ -125,7 +125,8 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
       const { neverReached, failures, seeds, simulatedMs, operations } = tally;
       const hours = (simulatedMs / 3_600_000).toFixed(1);
       out(
-        `${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} a second; ` +
+        `${seeds} seeds in ${seconds.toFixed(1)} s, ${Math.round(seeds / seconds)} a second` +
+          `${warmRate > 0 ? ` (${Math.round(warmRate)} in the second half)` : ""}; ` +
           `${hours} simulated hours, ${operations} operations\n` +
           `never reached: ${neverReached.length === 0 ? "nothing" : neverReached.join(", ")}\n` +
           `${failures.length === 0 ? "no rule was broken" : `${failures.length} FAILED`}; summary in ${summaryFile}\n`,
