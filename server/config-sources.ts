@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
-import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
+import { parse, printParseErrorCode, visit, type ParseError } from "jsonc-parser";
 
 import { checkFields, ConfigError, mustBe } from "./checks.js";
 import { clusterFields, nodeConfigFields } from "./config.js";
@@ -30,17 +30,42 @@ export function readConfigFile(path: string): RawConfig {
   const value: unknown = parse(content, errors, { allowTrailingComma: true });
   const [first] = errors;
   if (first !== undefined) {
-    const before = content.slice(0, first.offset).split("\n");
-    const place = `line ${before.length}, column ${(before.at(-1) as string).length + 1}`;
+    const at = placeOf(first.offset, content);
     throw new ConfigError(
       "config",
-      `${path} is not JSON (with comments) at ${place}: ${printParseErrorCode(first.error)}`,
+      `${path} is not JSON (with comments) at ${at}: ${printParseErrorCode(first.error)}`,
     );
   }
+  refuseTwice(path, content);
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new ConfigError("config", mustBe(path, "an object", value).message);
   }
   return fromFile(value as Record<string, unknown>, dirname(path));
+}
+
+function placeOf(offset: number, content: string): string {
+  const before = content.slice(0, offset).split("\n");
+  return `line ${before.length}, column ${(before.at(-1) as string).length + 1}`;
+}
+
+/** JSON takes the last of two settings of the same name, and whoever reads the file the first. */
+function refuseTwice(path: string, content: string): void {
+  const open: Set<string>[] = [];
+  visit(
+    content,
+    {
+      onObjectBegin: () => void open.push(new Set()),
+      onObjectEnd: () => void open.pop(),
+      onObjectProperty: (name, offset) => {
+        const names = open.at(-1) as Set<string>;
+        if (names.has(name)) {
+          throw new ConfigError(name, `${path} has ${name} twice: the second is at ${placeOf(offset, content)}`);
+        }
+        names.add(name);
+      },
+    },
+    { allowTrailingComma: true },
+  );
 }
 
 function fromFile(values: Record<string, unknown>, folder: string): RawConfig {

@@ -179,6 +179,11 @@ describe("sources of settings", () => {
     ["{", /is not JSON \(with comments\) at line 1, column \d+: CloseBraceExpected/],
     ['{\n  "myid" 1}', /line 2, column 10: ColonExpected/],
     ["[1]", /must be an object, not \[1\]/],
+    [
+      '{"nodes": [{"id": 1}, {"id": 2}],\n "myid": 1, "myid": 2}',
+      /x\.json has myid twice: the second is at line 2, column 13/,
+    ],
+    ['{"nodes": [{"id": 1, "id": 2}]}', /has id twice/],
   ])("a file that is no configuration: %s", (content, message) => {
     const file = join(scratch(), "x.json");
     writeFileSync(file, content);
