@@ -4,7 +4,8 @@ import type { Mutant } from "./mutant.js";
 import { paxosMutants } from "./paxos.js";
 import { logMutants } from "./replication.js";
 import { registerMutants } from "./paxos-registers.js";
-import { readMutants, serviceMutants, snapshotMutants } from "./service.js";
+import { readMutants, serviceMutants } from "./service.js";
+import { snapshotMutants } from "./snapshots.js";
 
 export const mutants: readonly Mutant[] = [
   ...electionMutants,
