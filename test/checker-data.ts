@@ -113,6 +113,8 @@ const MENUS: readonly (readonly HistoryFunction[])[] = [
   ["get", "append", "delete"],
   ["get", "put", "append", "delete"],
   ["read", "putif", "put", "append", "delete"],
+  ["get", "read", "append"],
+  ["get", "read", "append", "put", "delete"],
   ["get", "read", "put", "append", "cas", "delete", "putif"],
 ];
 

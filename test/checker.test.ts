@@ -248,6 +248,20 @@ describe("checker: hard histories", () => {
     expect(back).toMatchObject({ verdict: "not-linearizable" });
     expect(back.counterexample).toHaveLength(2);
   });
+
+  test("unanswered appends beside a read with its version", () => {
+    const lost = Array.from({ length: 30 }, (_, i) => append(`<${i}>`, i));
+    // Two appends at a time, of which the one that is first called and answered comes second.
+    const known = Array.from({ length: 20 }, (_, i) => 100 + 10 * i).flatMap((at, i) => [
+      append(`(${i})`, at, at + 4),
+      append(`[${i}]`, at + 1, at + 5),
+    ]);
+    const texts = Array.from({ length: 20 }, (_, i) => `[${i}](${i})`);
+    const gets = texts.map((_, i) => get(texts.slice(0, i + 1).join(""), 106 + 10 * i, 107 + 10 * i));
+    const history = (version: number) => tell(...lost, ...known, ...gets, read(texts.join(""), version, 900, 901));
+    expect(checkLinearizable(history(40), { maxNodes: 10_000 }).verdict).toBe("linearizable");
+    expect(checkLinearizable(history(41), { maxNodes: 10_000 }).verdict).toBe("not-linearizable");
+  });
 });
 
 describe("checker: limits", () => {

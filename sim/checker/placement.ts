@@ -1,7 +1,7 @@
 import type { Random } from "../../runtime/index.js";
 import { ConfigSet } from "./config-set.js";
 import { LinkedLists } from "./lists.js";
-import { countsVersions, isPure, READ, REMOVE, SWAP, WRITE } from "./model.js";
+import { countsVersions, isPure, READ, READ_VERSION, REMOVE, SWAP, WRITE } from "./model.js";
 import type { Problem } from "./model.js";
 import { NEVER } from "./operations.js";
 
@@ -12,6 +12,7 @@ const MAX_BITS = 512;
 const MUST_RETURN = 1;
 const OBSERVER = 2;
 const RESET = 4;
+const SEER = 8;
 
 /** Spreads a small number over 32 bits; different numbers stay different. */
 function mix(value: number): number {
@@ -37,9 +38,11 @@ export class Placement {
   readonly writes: number;
   readonly optional: number;
   // Steps not placed that must return, in order of return: all; those that need a certain value (with versions: a
-  // certain version); those that overwrite the key whatever comes (not with versions). Each list ends at `end`.
+  // certain version); with versions, those that need a certain value as well; those that overwrite the key whatever
+  // comes (not with versions). Each list ends at `end`.
   readonly returns: LinkedLists;
   readonly observers: LinkedLists;
+  readonly seers: LinkedLists;
   readonly resets: LinkedLists;
   readonly end: number;
 
@@ -64,6 +67,7 @@ export class Placement {
     [this.reads, this.writes, this.optional] = [size, size + 1, size + 2];
     this.returns = new LinkedLists(size, 1);
     this.observers = new LinkedLists(size, 1);
+    this.seers = new LinkedLists(size, 1);
     this.resets = new LinkedLists(size, 1);
     this.end = size;
     this.#role = new Uint8Array(size);
@@ -90,10 +94,12 @@ export class Placement {
     for (const i of byReturn) {
       const k = kind[i] as number;
       const isObserver = states.versioned ? countsVersions(k) : k === READ || k === SWAP;
+      const isSeer = states.versioned && (k === READ || k === READ_VERSION);
       const isReset = !states.versioned && (k === WRITE || k === SWAP || k === REMOVE);
-      this.#role[i] = MUST_RETURN | (isObserver ? OBSERVER : 0) | (isReset ? RESET : 0);
+      this.#role[i] = MUST_RETURN | (isObserver ? OBSERVER : 0) | (isReset ? RESET : 0) | (isSeer ? SEER : 0);
       this.returns.append(this.end, i);
       if (isObserver) this.observers.append(this.end, i);
+      if (isSeer) this.seers.append(this.end, i);
       if (isReset) this.resets.append(this.end, i);
     }
   }
@@ -114,6 +120,7 @@ export class Placement {
     const role = this.#role[i] as number;
     if (role & MUST_RETURN) this.returns.unlink(i);
     if (role & OBSERVER) this.observers.unlink(i);
+    if (role & SEER) this.seers.unlink(i);
     if (role & RESET) this.resets.unlink(i);
     this.#toggle(i);
     this.trail.push(i);
@@ -127,6 +134,7 @@ export class Placement {
       const role = this.#role[i] as number;
       if (role & MUST_RETURN) this.returns.relink(i);
       if (role & OBSERVER) this.observers.relink(i);
+      if (role & SEER) this.seers.relink(i);
       if (role & RESET) this.resets.relink(i);
       this.#toggle(i);
     }

@@ -1,6 +1,7 @@
 import type { Random } from "../../runtime/index.js";
 import { APPEND, apply, DIFFERS, READ_VERSION, REMOVE, SWAP, WRITE } from "./model.js";
 import type { Problem } from "./model.js";
+import type { LinkedLists } from "./lists.js";
 import { NEVER } from "./operations.js";
 import { Placement } from "./placement.js";
 import { findReaders } from "./readers.js";
@@ -172,27 +173,33 @@ export class Search {
 
   /**
    * Pruning 4: an observer is hopeless once the key cannot become what it saw, and no write that leads there can be
-   * placed before it returns. With versions: they only grow, except through a deletion.
+   * placed before it returns. With versions it may be hopeless by its version, which only grows except through a deletion,
+   * or by its value.
    */
   #isHopeful(): boolean {
+    const { observers, seers } = this.#at;
+    if (!this.#areHopeful(observers, !this.#lazy) || !this.#areHopeful(seers, false)) return false;
+    this.stuckAt = Math.max(this.stuckAt, this.#at.deadline());
+    return true;
+  }
+
+  #areHopeful({ next }: LinkedLists, byVersion: boolean): boolean {
     const at = this.#at;
     const { call, ret } = this.#problem;
-    const { next } = at.observers;
     const deadline = at.deadline();
     const first = next[at.end] as number;
     for (let i = first; i !== at.end; i = next[i] as number) {
       if (i !== first && (call[i] as number) >= deadline) break;
-      if (this.#canLeadTo(at.state, i) || this.#maySupply(i)) continue;
+      if (this.#canLeadTo(at.state, i, byVersion) || this.#maySupply(i, byVersion)) continue;
       this.stuckAt = Math.max(this.stuckAt, ret[i] as number);
       return false;
     }
-    this.stuckAt = Math.max(this.stuckAt, deadline);
     return true;
   }
 
-  #canLeadTo(state: number, observer: number): boolean {
+  #canLeadTo(state: number, observer: number, byVersion: boolean): boolean {
     const { expected, kind, states, version } = this.#problem;
-    if (this.#lazy) return this.#canBecome(state, expected[observer] as number);
+    if (!byVersion) return this.#canBecome(states.valueOf(state), expected[observer] as number);
     const distance = (version[observer] as number) - states.versionOf(state);
     if (distance !== 0 || kind[observer] !== READ_VERSION) return distance >= 0;
     return states.valueOf(state) === expected[observer];
@@ -203,23 +210,23 @@ export class Search {
   }
 
   /** Whether a step not placed, other than the observer itself, may reset the key in time to what leads to it. */
-  #maySupply(observer: number): boolean {
+  #maySupply(observer: number, byVersion: boolean): boolean {
     const at = this.#at;
     const { call, ret, size, total } = this.#problem;
     const { next } = at.calls;
     const limit = ret[observer] as number;
     for (const list of [at.writes, at.optional]) {
       for (let i = next[list] as number; i !== list && (call[i] as number) < limit; i = next[i] as number) {
-        if (i !== observer && this.#supplies(i, observer)) return true;
+        if (i !== observer && this.#supplies(i, observer, byVersion)) return true;
       }
     }
-    for (let i = size; i < total; i++) if (this.#supplies(i, observer)) return true;
+    for (let i = size; i < total; i++) if (this.#supplies(i, observer, byVersion)) return true;
     return false;
   }
 
-  #supplies(i: number, observer: number): boolean {
+  #supplies(i: number, observer: number, byVersion: boolean): boolean {
     const result = this.#problem.result[i] as number;
-    if (!this.#lazy) return result === ABSENT;
+    if (byVersion) return result === ABSENT;
     return result >= 0 && this.#canBecome(result, this.#problem.expected[observer] as number);
   }
 
