@@ -126,8 +126,9 @@ export class Oracle implements WorldObserver {
       this.#fail("diskOrder", `server ${server}: write ${write.write} became durable before an earlier one`);
     }
     for (const index of held) {
-      const { term } = this.#committed[index - 1] as Committed;
-      if (durable.terms[index] !== term) {
+      const { term, inTerm } = this.#committed[index - 1] as Committed;
+      // In an earlier term than that of the commit this server was none of the majority: its leader of then may cut.
+      if (durable.terms[index] !== term && inTerm <= durable.hardState.term) {
         this.#fail(
           "committedDurable",
           `server ${server} cuts the committed entry (${index}, term ${term}) off its disk`,

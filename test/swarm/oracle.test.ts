@@ -242,6 +242,18 @@ describe("the oracles", () => {
     expect(story.broken).toEqual([]);
   });
 
+  test("a leader of an earlier term may have a server cut what others have committed since", () => {
+    const story = new Story().elect(1, [1]);
+    for (const server of [0, 1, 2]) story.store(server, { firstIndex: 1, entries: [entry(1)] });
+    story.elect(3, [1]);
+    for (const server of [0, 1]) story.store(server, { firstIndex: 2, entries: [entry(3)] });
+    story.step(0, state(3, [1, 3], { role: "leader", commitIndex: 2 }));
+    story.store(2, { hardState: { term: 2, votedFor: null }, firstIndex: 1, entries: [entry(2)] });
+    expect(story.broken).toEqual([]);
+    story.store(1, { firstIndex: 2, entries: [] });
+    expect(story.broken).toEqual(["committedDurable"]);
+  });
+
   test("recovery may find a first part of what was under way, and nothing else", () => {
     const begin = (): Story => {
       const story = new Story().store(0, { firstIndex: 1, entries: [entry(1)] });
