@@ -128,11 +128,11 @@ describe("a peer that does not answer", () => {
     const port = await freePort();
     const logger = new LogBook();
     const end = world.connect(port, { logger });
-    const { value, ms } = await timed(end.call("Test.Echo", 1));
+    const { value, ms } = await timed(() => end.call("Test.Echo", 1));
     expect(value).toBeNull();
     expect(ms).toBeLessThan(500);
     // Nobody waits for an attempt that is not being made.
-    const again = await timed(end.call("Test.Echo", 1));
+    const again = await timed(() => end.call("Test.Echo", 1));
     expect(again.value).toBeNull();
     expect(again.ms).toBeLessThan(50);
     await expect(end.ready({ timeoutMs: 30 })).rejects.toThrow(/ECONNREFUSED/);
@@ -148,7 +148,7 @@ describe("a peer that does not answer", () => {
     const { address } = await world.listen();
     const good = world.connect(address.port);
     await good.ready();
-    const call = timed(silent.call("Test.Echo", 1));
+    const call = timed(() => silent.call("Test.Echo", 1));
     const progress = { isOver: false };
     void call.then(() => (progress.isOver = true));
     let served = 0;
@@ -169,7 +169,7 @@ describe("a peer that does not answer", () => {
     });
     const end = world.connect(address.port, { limits: { patienceMs: 80 } });
     await end.ready();
-    const never = [timed(end.call("Test.Never", 0)), timed(end.call("Test.Never", 0))];
+    const never = [timed(() => end.call("Test.Never", 0)), timed(() => end.call("Test.Never", 0))];
     expect(await end.call("Test.Now", 0)).toEqual({});
     for (const { value, ms } of await Promise.all(never)) {
       expect(value).toBeNull();
@@ -206,7 +206,7 @@ describe("a peer that does not answer", () => {
     await runtime.clock.sleep(150);
     expect(end.state().status).toBe("ready");
     proxy.stop();
-    const { value, ms } = await timed(end.call("Test.Echo", 1));
+    const { value, ms } = await timed(() => end.call("Test.Echo", 1));
     expect(value).toBeNull();
     expect(ms).toBeLessThan(1000);
     await until(() => server.connections().length === 0, "the server noticed");
@@ -354,7 +354,7 @@ describe("opening and closing", () => {
     expect(await end.call("Test.Now", 0)).toBeNull();
     finish();
     expect(await call).toEqual({ done: true });
-    expect((await timed(closing)).ms).toBeLessThan(500);
+    expect((await timed(() => closing)).ms).toBeLessThan(500);
   });
 
   test("closing a server is bounded, by its time and by a signal", async () => {
@@ -366,7 +366,7 @@ describe("opening and closing", () => {
       await end.ready();
       void end.call("Test.Never", 0);
       await until(() => server.connections()[0]?.running === 1, "the request has arrived");
-      expect((await timed(server.close(options))).ms).toBeLessThan(500);
+      expect((await timed(() => server.close(options))).ms).toBeLessThan(500);
     }
   });
 

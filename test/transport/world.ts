@@ -182,8 +182,8 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   }
 }
 
-export async function timed<T>(promise: Promise<T>): Promise<{ value: T; ms: number }> {
+export async function timed<T>(act: () => Promise<T>): Promise<{ value: T; ms: number }> {
   const started = performance.now();
-  const value = await promise;
+  const value = await act();
   return { value, ms: performance.now() - started };
 }
