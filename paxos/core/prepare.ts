@@ -7,7 +7,7 @@ import type { InstanceVote, PrepareReply, TakeOver } from "./types.js";
 export function leaderTimeout(state: PaxosState): void {
   if (!state.config.preVote) return prepare(state, 0);
   state.setRole("precandidate", null);
-  state.promises.clear();
+  clearPromises(state);
   state.promises.set(state.me, true);
   beginRequests(state);
   countPromises(state);
@@ -20,14 +20,19 @@ export function prepare(state: PaxosState, handover: number): void {
   state.persistPromise();
   state.ownPromiseWrite = state.lastWrite;
   state.handover = handover;
-  state.promises.clear();
+  clearPromises(state);
   state.adopted.clear();
-  state.missingFrom.clear();
   state.chosenBefore = state.commitIndex;
   state.learnFailures = 0;
   adopt(state, state.log.votesFrom(state.commitIndex + 1, state.log.lastIndex, Infinity));
   state.setRole("candidate", null);
   beginRequests(state);
+}
+
+/** Also how far promises in several messages have come: it belongs to one ballot, and to nothing that is asked later. */
+function clearPromises(state: PaxosState): void {
+  state.promises.clear();
+  state.missingFrom.clear();
 }
 
 function beginRequests(state: PaxosState): void {

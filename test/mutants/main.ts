@@ -25,6 +25,10 @@ Exit code 1 if one survives a check that should catch it, or if a check finds so
 const BASELINE_SEEDS = 300;
 
 const { values, positionals } = readArguments();
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const root = findRoot();
 const chosen = choose();
 if (values.list) list();
@@ -48,6 +52,7 @@ function parse() {
       from: { type: "string", default: "1" },
       json: { type: "string" },
       pages: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
     },
   });
 }

@@ -120,6 +120,14 @@ const phase1: readonly Mutant[] = [
     scripts: proposer,
     swarm: 1000,
   },
+  {
+    name: "paxos-part-remembered",
+    row: "Paxos",
+    mistake: "how far a promise in parts had come outlives its ballot",
+    edits: [[PREPARE, "  state.promises.clear();\n  state.missingFrom.clear();\n", "  state.promises.clear();\n"]],
+    scripts: proposer,
+    note: "no wrong answer: a server that asks from too early is refused; one seed of twenty-five thousand shows it",
+  },
 ];
 
 const phase2: readonly Mutant[] = [

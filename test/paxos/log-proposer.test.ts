@@ -18,10 +18,10 @@ class Proposer {
   readonly core: PaxosCore;
   readonly #size: number;
 
-  constructor(size = 3) {
+  constructor(size = 3, preVote = false) {
     this.#size = size;
     const voters = Array.from({ length: size }, (_, i) => i);
-    const config = { ...defaultReplicaConfig, preVote: false };
+    const config = { ...defaultReplicaConfig, preVote };
     const stored = { hardState: { term: 0, votedFor: null }, snapshot: null, entries: [] };
     this.core = new PaxosCore({ me: 0, voters, config, random: new SeededRandom(1), stored, now: 0 });
     this.core.step(5000, { type: "tick" });
@@ -95,6 +95,27 @@ test("a promise counts once all of its votes are there", () => {
   expect(proposer.core.state.role).toBe("candidate");
   proposer.promise(1, [vote(2, 1, "b")]);
   expect(proposer.asked().map(({ text }) => text)).toEqual(["a", "b"]);
+});
+
+test("how far a promise had come is forgotten with its ballot", () => {
+  const proposer = new Proposer(3, true);
+  const probed = { type: "prepareReply", probe: true, granted: true, commitIndex: 0, votes: [], next: 0 } as const;
+  proposer.core.step(5000, { type: "reply", from: 2, message: { ...probed, ballot: 0, requestBallot: 3 } });
+  proposer.persisted();
+  expect(proposer.core.state.role).toBe("candidate");
+  proposer.promise(1, [vote(1, 1, "a")], { next: 2 });
+  // Somebody else leads for a while, and what it has chosen goes into a snapshot.
+  const entries = [value(4, "b"), value(4, "c"), value(4, "d")];
+  const accept = { type: "accept", sender: 1, seq: 1, ballot: 4, first: 1, entries, commitIndex: 3 } as const;
+  proposer.core.step(5000, { type: "request", request: 1, message: { ...accept, readContext: 0 } });
+  proposer.core.takeEffects();
+  proposer.core.step(20_000, { type: "tick" });
+  const asked = proposer.core.takeEffects().flatMap((effect) => (effect.type === "send" ? [effect.message] : []));
+  // An acceptor refuses whoever would need its snapshot: this server does not.
+  expect(asked).toMatchObject([
+    { type: "prepare", probe: true, from: 4 },
+    { type: "prepare", probe: true, from: 4 },
+  ]);
 });
 
 test("its own vote counts once it is durable", () => {
