@@ -1,6 +1,6 @@
 import { EventKind, MESSAGE_KINDS } from "../../sim/index.js";
 import type { Message, Operation, Run } from "./run.js";
-import { actorName, entriesOf, fieldOf } from "./words.js";
+import { actorName, entriesOf, fieldOf, isRound } from "./words.js";
 
 export interface ChainLink {
   readonly event: number;
@@ -93,8 +93,8 @@ class Tracer {
 
   /** A read without an entry: the leader that has it makes sure of its place by a round of messages. */
   #isConfirmation(message: Message): boolean {
-    if (this.#entries.size > 0 || message.request !== null || message.from < 0) return false;
-    if (MESSAGE_KINDS[message.kind] !== "AppendEntries" || !this.#isRead()) return false;
+    if (this.#entries.size > 0 || message.from < 0) return false;
+    if (!isRound(message) || !this.#isRead()) return false;
     let asked = false;
     for (const other of this.#messages) {
       if (other.from === message.from && other.to === message.to) return false;

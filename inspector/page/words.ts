@@ -21,14 +21,25 @@ export const MESSAGE_CLASSES: readonly MessageClass[] = ["vote", "append", "hear
 
 export function classOf(run: Run, message: Message): MessageClass {
   const name = MESSAGE_KINDS[message.kind] ?? "other";
-  if (name.startsWith("RequestVote") || name.startsWith("TimeoutNow")) return "vote";
+  if (/^(RequestVote|TimeoutNow|Prepare|TakeOver)/.test(name)) return "vote";
   if (name.startsWith("InstallSnapshot")) return "snapshot";
-  if (!name.startsWith("AppendEntries")) return "client";
+  // What was chosen travels by itself, or as a part of a snapshot.
+  if (name.startsWith("Learn")) return fieldOf(message, "bytes") === undefined ? "append" : "snapshot";
+  if (!isReplication(name)) return "client";
   const request = message.request === null ? message : (run.messages[message.request] as Message);
   return entriesOf(request).length > 0 ? "append" : "heartbeat";
 }
 
-/** Numbers of the entries that an AppendEntries carries. */
+function isReplication(name: string): boolean {
+  return name.startsWith("AppendEntries") || name.startsWith("Accept");
+}
+
+/** Whether a leader asks with this message for more than votes: only those who still follow it answer. */
+export function isRound(message: Message): boolean {
+  return message.request === null && isReplication(MESSAGE_KINDS[message.kind] ?? "other");
+}
+
+/** Numbers of the entries that an AppendEntries or an Accept carries. */
 export function entriesOf(message: Message): readonly number[] {
   const at = fieldsOf(message).indexOf("entries");
   return at < 0 ? [] : ((message.content[at] as readonly number[] | undefined) ?? []);
@@ -49,10 +60,10 @@ export function isReply(message: Message): boolean {
 
 export function messageName(run: Run, message: Message): string {
   const name = MESSAGE_KINDS[message.kind] ?? "message";
-  if (classOf(run, message) === "heartbeat") return name.replace("AppendEntries", "heartbeat");
-  if (fieldOf(run.messages[message.request ?? message.number] as Message, "preVote") === true) {
-    return name.replace("RequestVote", "pre-vote");
-  }
+  if (classOf(run, message) === "heartbeat") return name.replace(/AppendEntries|Accept/, "heartbeat");
+  const request = run.messages[message.request ?? message.number] as Message;
+  if (fieldOf(request, "preVote") === true) return name.replace("RequestVote", "pre-vote");
+  if (fieldOf(request, "probe") === true) return name.replace("Prepare", "probe");
   return name;
 }
 
@@ -67,9 +78,7 @@ export function messageGist(run: Run, message: Message): string {
     case "RequestVote reply":
       return `${name}: ${field("granted") === "true" ? "granted" : "refused"}, term ${field("term")}`;
     case "AppendEntries": {
-      const count = entriesOf(message).length;
-      const first = Number(field("prevLogIndex")) + 1;
-      const what = count === 0 ? "" : count === 1 ? ` ${first}` : ` ${first}–${first + count - 1}`;
+      const what = rangeText(firstOf(message), entriesOf(message).length);
       return `${name}${what} term ${field("term")}, commit ${field("leaderCommit")}`;
     }
     case "AppendEntries reply": {
@@ -78,6 +87,36 @@ export function messageGist(run: Run, message: Message): string {
     }
     case "InstallSnapshot":
       return `${name} to ${field("lastIncludedIndex")}, ${field("bytes")} bytes`;
+    case "Prepare":
+      return `${name} ballot ${field("ballot")}, from instance ${field("from")}`;
+    case "Prepare reply": {
+      if (fieldOf(message, "granted") !== true) return `${name}: refused, ballot ${field("ballot")}`;
+      const count = votesOf(message).length;
+      const votes = count === 0 ? "" : `, with ${count} vote${count === 1 ? "" : "s"}`;
+      const more = fieldOf(message, "next") === 0 ? "" : " and more";
+      return `${name}: granted${votes}${more}, ballot ${field("ballot")}`;
+    }
+    case "Accept": {
+      const what = rangeText(firstOf(message), entriesOf(message).length);
+      return `${name}${what} ballot ${field("ballot")}, commit ${field("commitIndex")}`;
+    }
+    case "Accept reply": {
+      const request = run.messages[message.request ?? message.number] as Message;
+      if (fieldOf(message, "ballot") !== fieldOf(request, "ballot")) {
+        return `${name}: refused, ballot ${field("ballot")}`;
+      }
+      const what = rangeText(firstOf(message), Number(field("count")));
+      return what === "" ? `${name}: ballot ${field("ballot")}` : `${name}: votes for${what}`;
+    }
+    case "Learn":
+      return `${name} from ${field("from")}`;
+    case "Learn reply": {
+      if (fieldOf(message, "bytes") !== undefined) {
+        return `${name}: snapshot to ${field("lastIncludedIndex")}, ${field("bytes")} bytes`;
+      }
+      const votes = votesOf(message);
+      return `${name}:${rangeText(votes[0]?.instance ?? 0, votes.length) || " nothing"}, commit ${field("commitIndex")}`;
+    }
     case "Request":
       return text("operations");
     case "Request reply":
@@ -87,6 +126,34 @@ export function messageGist(run: Run, message: Message): string {
     default:
       return name;
   }
+}
+
+/** The index of the first entry that a message carries or answers for. */
+function firstOf(message: Message): number {
+  const first = fieldOf(message, "first");
+  return first === undefined ? Number(fieldOf(message, "prevLogIndex")) + 1 : Number(first);
+}
+
+/** " 7–9", with its space; empty where there are none. */
+function rangeText(first: number, count: number): string {
+  if (count === 0) return "";
+  return count === 1 ? ` ${first}` : ` ${first}–${first + count - 1}`;
+}
+
+interface CarriedVote {
+  readonly instance: number;
+  readonly ballot: number;
+  /** Its number. */
+  readonly entry: number;
+}
+
+function votesOf(message: Message): readonly CarriedVote[] {
+  const flat = (fieldOf(message, "votes") as readonly number[] | undefined) ?? [];
+  const votes: CarriedVote[] = [];
+  for (let i = 0; i + 2 < flat.length; i += 3) {
+    votes.push({ instance: flat[i] as number, ballot: flat[i + 1] as number, entry: flat[i + 2] as number });
+  }
+  return votes;
 }
 
 function replyGist(name: string, status: number, results: string): string {
@@ -101,9 +168,15 @@ export function messageParts(run: Run, message: Message): readonly (readonly [na
     const value = message.content[i];
     if (value === undefined) return [];
     if (name === "entries") {
-      const first = Number(fieldOf(message, "prevLogIndex")) + 1;
+      const first = firstOf(message);
       const lines = (value as readonly number[]).map((entry, j) => {
         return `${first + j}·t${run.entryTerm(entry)} ${run.entryText(entry)}`;
+      });
+      return [[name, lines.join("\n") || "none"] as const];
+    }
+    if (name === "votes") {
+      const lines = votesOf(message).map(({ ballot, entry, instance }) => {
+        return `${instance}·t${run.entryTerm(entry)} in ballot ${ballot} ${run.entryText(entry)}`;
       });
       return [[name, lines.join("\n") || "none"] as const];
     }

@@ -52,11 +52,20 @@ export const MESSAGE_KINDS = [
   "EndSession reply",
   "other",
   "other reply",
+  "Prepare",
+  "Prepare reply",
+  "Accept",
+  "Accept reply",
+  "Learn",
+  "Learn reply",
+  "TakeOver",
+  "TakeOver reply",
 ] as const;
 
 /**
  * Names of the parts of a message's content, by kind of message, as they travel. A part named "entries" is a list of
- * numbers of entries of the record; one named "operations" or "results" a number of a text.
+ * numbers of entries of the record; one named "votes" has three numbers a vote: instance, ballot, entry; one named
+ * "operations" or "results" is the number of a text.
  */
 export const MESSAGE_FIELDS: Readonly<Record<(typeof MESSAGE_KINDS)[number], readonly string[]>> = {
   RequestVote: ["term", "candidate", "seq", "lastLogIndex", "lastLogTerm", "preVote", "transfer"],
@@ -77,6 +86,17 @@ export const MESSAGE_FIELDS: Readonly<Record<(typeof MESSAGE_KINDS)[number], rea
   "EndSession reply": ["status", "server", "results"],
   other: ["content"],
   "other reply": ["content"],
+  Prepare: ["ballot", "proposer", "seq", "from", "probe", "handover"],
+  "Prepare reply": ["ballot", "requestBallot", "probe", "granted", "commitIndex", "next", "votes"],
+  Accept: ["ballot", "proposer", "seq", "first", "commitIndex", "readContext", "entries"],
+  "Accept reply": ["ballot", "seq", "readContext", "first", "count", "commitIndex"],
+  Learn: ["server", "seq", "from", "snapshotIndex", "offset"],
+  "Learn reply": [
+    ...["seq", "commitIndex", "votes", "lastIncludedIndex", "lastIncludedTerm", "lastIncludedBallot"],
+    ...["offset", "bytes", "done"],
+  ],
+  TakeOver: ["ballot", "proposer", "seq"],
+  "TakeOver reply": ["ballot"],
 };
 
 export const ROLES = ["follower", "precandidate", "candidate", "leader"] as const;

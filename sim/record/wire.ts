@@ -5,7 +5,7 @@ import type { Interner } from "./interner.js";
 import { describeRequest, describeResults } from "./words.js";
 
 const KINDS = new Map<string, number>(MESSAGE_KINDS.map((name, number) => [name, number]));
-const SERVICES = new Set(["Raft", "KVServer"]);
+const SERVICES = new Set(["Raft", "Paxos", "KVServer"]);
 
 /** The number of the kind of a call of "Service.Method", or of its reply. */
 export function messageKind(method: string, isReply: boolean): number {
@@ -23,8 +23,18 @@ export function messageContent(kind: number, payload: unknown, interner: Interne
   switch (name) {
     case "AppendEntries":
       return [...parts.slice(0, 7), entryNumbers(parts[7] as readonly unknown[], interner)];
+    case "Accept":
+      return [...parts.slice(0, 6), entryNumbers(parts[6] as readonly unknown[], interner)];
+    case "Prepare reply":
+      return [...parts.slice(0, 6), voteNumbers(parts[6] as readonly unknown[], interner)];
+    case "Learn reply":
+      return [
+        ...parts.slice(0, 2),
+        voteNumbers(parts[2] as readonly unknown[], interner),
+        ...countBytes(parts.slice(3)),
+      ];
     case "InstallSnapshot":
-      return parts.map((part) => (part instanceof Uint8Array ? part.length : part));
+      return countBytes(parts);
     case "Request":
       return [
         parts[0],
@@ -46,14 +56,28 @@ export function messageContent(kind: number, payload: unknown, interner: Interne
   }
 }
 
+function countBytes(parts: readonly unknown[]): readonly unknown[] {
+  return parts.map((part) => (part instanceof Uint8Array ? part.length : part));
+}
+
 /** Entries travel flat: term, type, bytes, and so on. */
 function entryNumbers(flat: readonly unknown[], interner: Interner): number[] {
   const numbers: number[] = [];
-  for (let i = 0; i + 2 < flat.length; i += 3) {
-    const entry: Entry = { term: flat[i] as number, type: flat[i + 1] as EntryType, data: flat[i + 2] as Uint8Array };
-    numbers.push(interner.entry(entry));
+  for (let i = 0; i + 2 < flat.length; i += 3) numbers.push(interner.entry(entryAt(flat, i)));
+  return numbers;
+}
+
+/** Votes as well, with instance and ballot before each entry. */
+function voteNumbers(flat: readonly unknown[], interner: Interner): number[] {
+  const numbers: number[] = [];
+  for (let i = 0; i + 4 < flat.length; i += 5) {
+    numbers.push(flat[i] as number, flat[i + 1] as number, interner.entry(entryAt(flat, i + 2)));
   }
   return numbers;
+}
+
+function entryAt(flat: readonly unknown[], at: number): Entry {
+  return { term: flat[at] as number, type: flat[at + 1] as EntryType, data: flat[at + 2] as Uint8Array };
 }
 
 /** Results of the operations, the number of the leader, or nothing: by status. */

@@ -163,6 +163,24 @@ describe("any run", () => {
     expect(readFileSync(await download.path(), "utf8")).toContain(`Hash of that run: ${expected.hash}`);
   });
 
+  test("a run of Paxos is told in its own words, and forks as well", async () => {
+    const plan = drawPlan(3, "paxos");
+    const { record } = await recordPlan(plan);
+    const { page, errors } = await chromium.open(inspectorHtml(record, template), "#seq=1");
+    await page.keyboard.press("/");
+    await page.keyboard.type("accept 1 ballot");
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Enter");
+    await sees(page, "#details", /S\d → S\d\s+Accept/);
+    expect(await details(page)).toMatch(/entries\s+1·t\d+ no-op/);
+    await page.keyboard.press("k");
+    await page.getByRole("button", { name: "Drop it" }).click();
+    await sees(page, "#compare", /drop Accept S\d → S\d/);
+    await sees(page, "#compare", /The same up to event \d+/);
+    expect(errors).toEqual([]);
+  });
+
   test("a click on an operation shows its causal chain, one on a message its content and fate", async () => {
     const { page } = await chromium.open(inspectorHtml(smallRecord(), template));
     const box = (await page.locator("#timeline").boundingBox())!;
