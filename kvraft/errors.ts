@@ -43,10 +43,13 @@ export class StoppedError extends KvraftError {
 }
 
 /**
- * The state machine threw in apply or restore, so this server stopped for good: going on would let it drift away from
- * the others. Code `STATE_MACHINE`; `cause` is what was thrown.
+ * The state machine threw in apply, snapshot or restore, so this server stopped for good: going on would let it drift
+ * away from the others, or its log grow without end. Code `STATE_MACHINE`; `cause` is what was thrown.
  */
 export class StateMachineError extends KvraftError {
+  /** A command that waited for this server may be in the log; the others apply it. */
+  readonly maybeApplied = true;
+
   constructor(message: string, cause: unknown) {
     super("STATE_MACHINE", `${message}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }

@@ -15,11 +15,12 @@ export interface ApplyContext {
 
 /**
  * What is replicated. Equal commands in equal order must give equal states and results on every server: no clock, no
- * chance, no order of arrival. A method that throws stops the server; it is never called again.
+ * chance, no order of arrival. A method that throws stops the server; it is never called again. Only where a snapshot was
+ * asked for by `Rsm.snapshot` the caller gets the error, and the server goes on: its state is what it was.
  */
 export interface StateMachine<C, R> {
   apply(command: C, context: ApplyContext): R;
-  /** The whole state; it must not change afterwards. */
+  /** The whole state, at once, not as a promise; the bytes must not change afterwards. */
   snapshot(): Uint8Array;
   /** Replaces the whole state. */
   restore(snapshot: Uint8Array): void;
@@ -42,7 +43,10 @@ export interface Rsm<C, R> {
   read<T>(query: () => T, options?: CallOptions): Promise<T>;
   /** Index of the last entry in the state. */
   readonly lastApplied: number;
-  /** Puts all that is applied here into a snapshot, whatever the size of the log, and drops that part of the log. */
+  /**
+   * Puts all that is applied here into a snapshot, whatever the size of the log, and drops that part of the log.
+   * @throws what the state machine throws
+   */
   snapshot(): void;
   /** Stops the log and this server; every call that waits is rejected. */
   kill(): void;
@@ -140,7 +144,20 @@ class LogRsm<C, R> implements Rsm<C, R> {
 
   snapshot(): void {
     if (this.#failure) throw this.#failure;
-    this.#log.snapshot(this.#lastApplied, this.#stateMachine.snapshot());
+    this.#keep(this.#stateOfMachine());
+  }
+
+  #stateOfMachine(): Uint8Array {
+    const state: unknown = this.#stateMachine.snapshot();
+    if (state instanceof Uint8Array) return state;
+    // Nobody waits for it: if it fails, that must not end the process.
+    if (state instanceof Promise) state.catch(() => {});
+    const what = state instanceof Promise ? "a promise" : state === null ? "null" : typeof state;
+    throw new InvalidArgumentError(`snapshot() of a state machine must return a Uint8Array, not ${what}`);
+  }
+
+  #keep(state: Uint8Array): void {
+    this.#log.snapshot(this.#lastApplied, state);
     this.#leastLogBytes = this.#log.stateSize();
   }
 
@@ -216,7 +233,16 @@ class LogRsm<C, R> implements Rsm<C, R> {
     if (bytes < this.#leastLogBytes) this.#leastLogBytes = bytes;
     const limit = this.#maxRaftState;
     if (bytes < Math.max(limit * SNAPSHOT_AT, this.#leastLogBytes + limit * SNAPSHOT_STEP)) return;
-    this.snapshot();
+    let state: Uint8Array;
+    try {
+      state = this.#stateOfMachine();
+    } catch (cause) {
+      throw new StateMachineError(
+        `the state machine failed to make a snapshot up to entry ${this.#lastApplied}`,
+        cause,
+      );
+    }
+    this.#keep(state);
   }
 
   /**

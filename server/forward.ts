@@ -23,6 +23,14 @@ type SubmitReply =
   | readonly [status: "notLeader", leader: number | null]
   | readonly [status: "error", code: string, message: string, maybeApplied: boolean];
 
+/** With these a command was refused before it came into the log. */
+const REFUSALS: ReadonlySet<string> = new Set(["NOT_LEADER", "INVALID_ARGUMENT", "ENCODE"]);
+
+/** Whether the command may be applied although submit ended with this. Who does not say, may not be taken for a no. */
+export function isMaybeApplied(error: KvraftError): boolean {
+  return (error as { maybeApplied?: boolean }).maybeApplied ?? !REFUSALS.has(error.code);
+}
+
 const SERVICE = "Rsm";
 /** A hint may be old, and so may the one after it; a leader that two nodes name is one. */
 const MAX_HOPS = 3;
@@ -37,8 +45,7 @@ export function makeSubmitService(rsm: Rsm<unknown, unknown>): Service {
       } catch (error) {
         if (error instanceof NotLeaderError) return ["notLeader", error.leader];
         if (!(error instanceof KvraftError)) throw error;
-        const { maybeApplied = false } = error as { maybeApplied?: boolean };
-        return ["error", error.code, error.message, maybeApplied];
+        return ["error", error.code, error.message, isMaybeApplied(error)];
       }
     },
   });

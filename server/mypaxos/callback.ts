@@ -102,7 +102,12 @@ export class CallbackMachine implements StateMachine<Entry, EntryResult> {
         `group ${this.#group} has a callback alone, without snapshots; give it { apply, snapshot, restore }`,
       );
     }
-    return encode([SNAPSHOT_FORMAT, this.#sessions.toRows(), this.#user.snapshot()]);
+    const state: unknown = this.#guarded("in snapshot()", () => (this.#user as PaxosStateMachine).snapshot());
+    if (!(state instanceof Uint8Array)) {
+      this.#refusePromise(state, "in snapshot()");
+      throw this.#error(`returned ${state === null ? "null" : typeof state} in snapshot(); it must be a Uint8Array`);
+    }
+    return encode([SNAPSHOT_FORMAT, this.#sessions.toRows(), state]);
   }
 
   restore(snapshot: Uint8Array): void {
@@ -115,7 +120,7 @@ export class CallbackMachine implements StateMachine<Entry, EntryResult> {
     if (!Array.isArray(state) || state[0] !== SNAPSHOT_FORMAT) {
       throw new InvariantError(`the snapshot is damaged or of another version: format ${String(state?.[0])}`);
     }
-    this.#user.restore(state[2]);
+    this.#guarded("in restore()", () => (this.#user as PaxosStateMachine).restore(state[2]));
     this.#sessions.restore(state[1]);
   }
 
@@ -136,16 +141,24 @@ export class CallbackMachine implements StateMachine<Entry, EntryResult> {
   }
 
   #call(item: Uint8Array, where: string): unknown {
-    let answer: unknown;
+    const answer = this.#guarded(`at ${where}`, () => this.#apply(item));
+    this.#refusePromise(answer, `at ${where}`);
+    return answer;
+  }
+
+  #guarded<T>(where: string, call: () => T): T {
     try {
-      answer = this.#apply(item);
+      return call();
     } catch (cause) {
-      throw this.#error(`threw at ${where}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      throw this.#error(`threw ${where}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
     }
-    if (typeof (answer as { then?: unknown } | null | undefined)?.then !== "function") return answer;
+  }
+
+  #refusePromise(answer: unknown, where: string): void {
+    if (typeof (answer as { then?: unknown } | null | undefined)?.then !== "function") return;
     // Nobody waits for it: if it fails, that must not end the process.
     void Promise.resolve(answer).catch(() => {});
-    throw this.#error(`returned a promise at ${where}; it must be synchronous, and return its answer`);
+    throw this.#error(`returned a promise ${where}; it must be synchronous, and return its answer`);
   }
 
   #error(what: string, cause?: unknown): CallbackError {

@@ -138,8 +138,8 @@ function checkCallback(id: number, callback: unknown): void {
   if (typeof callback !== "function" && !isWhole) {
     throw new InvalidArgumentError(`group ${id} needs a function (bytes) => answer, or { apply, snapshot, restore }`);
   }
-  const apply = (isWhole ? methods["apply"] : callback) as { constructor: { name: string } };
-  if (apply.constructor.name !== "AsyncFunction") return;
+  const functions = (isWhole ? [methods["apply"], methods["snapshot"], methods["restore"]] : [callback]) as object[];
+  if (functions.every((each) => each.constructor.name !== "AsyncFunction")) return;
   throw new InvalidArgumentError(
     `the callback of group ${id} must be synchronous: items are applied one after the other, and each answer must be ` +
       `there before the next one`,

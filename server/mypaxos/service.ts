@@ -4,6 +4,7 @@ import type { Service } from "../../labrpc/index.js";
 import { StateMachineError } from "../../kvraft/index.js";
 import type { Rsm } from "../../kvraft/index.js";
 import type { NodeAddress } from "../config.js";
+import { isMaybeApplied } from "../forward.js";
 import { EntryKind } from "./callback.js";
 import type { Entry, EntryResult } from "./callback.js";
 
@@ -78,8 +79,10 @@ export function makeGroupService(rsm: Rsm<Entry, EntryResult>, nodes: readonly N
 }
 
 function refusalOf(error: unknown, members: readonly Member[]): GroupReply<never> {
-  if (!(error instanceof KvraftError)) throw error;
-  const { code, message, maybeApplied = false } = error as KvraftError & { maybeApplied?: boolean };
+  // A bug of whoever throws it; what it has done is not known.
+  if (!(error instanceof KvraftError)) return [Status.unknown, String(error)];
+  const { code, message } = error;
+  const maybeApplied = isMaybeApplied(error);
   if (error instanceof StateMachineError) return [Status.stopped, message, members];
   // It has stopped on the leader's node. Another one will lead.
   if (code === "STATE_MACHINE") return [Status.unknown, message];

@@ -149,6 +149,7 @@ describe("a group's callback is checked when it is given", () => {
   test.each<[what: string, callback: unknown, message: RegExp]>([
     ["an async function", async () => {}, /group 7 must be synchronous/],
     ["async apply", { apply: async () => {}, snapshot: nothing, restore: nothing }, /must be synchronous/],
+    ["async snapshot", { apply: nothing, snapshot: async () => {}, restore: nothing }, /must be synchronous/],
     ["half a state machine", { apply: nothing, snapshot: nothing }, /a function .* or \{ apply, snapshot, restore \}/],
     ["nothing", undefined, /group 7 needs a function/],
   ])("%s", (_, callback, message) => {

@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { connect, PaxosClient, PaxosNode, startPaxosNode } from "../../server/index.js";
 import type { NodeAddress } from "../../server/index.js";
+import type { EngineName } from "../../server/engines.js";
 import { addresses, scratch } from "../harness/nodes.js";
 import { track } from "../harness/service-cluster.js";
 import { until, within } from "../harness/waiting.js";
@@ -176,6 +177,55 @@ describe("snapshots", () => {
       message: expect.stringMatching(/a callback alone cannot read; give it restore/) as string,
     });
   });
+
+  test.each<[what: string, engine: EngineName, fail: () => unknown, message: RegExp]>(
+    ENGINES.flatMap(({ name }) => [
+      [
+        `throws, over ${name}`,
+        name,
+        () => {
+          throw new Error("out of paper");
+        },
+        /callback of group 1 threw in snapshot\(\): out of paper/,
+      ],
+      [`returns nothing, over ${name}`, name, () => undefined, /returned undefined in snapshot\(\)/],
+      [`returns a promise, over ${name}`, name, () => Promise.resolve(), /returned a promise in snapshot\(\)/],
+    ]),
+  )(
+    "one that %s stops the group on that node; others answer, and each item is applied once",
+    async (_, engine, fail, message) => {
+      const nodes = await addresses(3);
+      const dataDir = scratch();
+      const groups = nodes.map(() => new Journal());
+      const running = await Promise.all(
+        nodes.map(({ id }, i) => {
+          const config = { nodes, myid: id, timeout: 150, dataDir };
+          return startPaxosNode(config, { engine, maxRaftState: 2000, groups: { 1: groups[i] as Journal } });
+        }),
+      );
+      onTestFinished(() => Promise.all(running.map((node) => node.close({ timeoutMs: 0 }))).then(() => {}));
+      const clients = [1, 2, 3, 4].map(() => new PaxosClient({ nodes, sendBufferSize: 1 }));
+      onTestFinished(() => Promise.all(clients.map((client) => client.close({ timeoutMs: 0 }))).then(() => {}));
+      await clients[0]?.submit("first", 1);
+      const leader = running.findIndex((node) => node.leaderOf(1) === node.id);
+      const failure = new Promise((resolve) => running[leader]?.once("failure", (...args) => resolve(args)));
+      (groups[leader] as Journal).snapshot = fail as () => Uint8Array;
+      const lists = clients.map((_client, i) => names(`client ${i} item `, 20));
+      await Promise.all(
+        clients.map(async (client, i) => {
+          for (const item of lists[i] as string[])
+            expect(await client.submit(item, 1)).toMatch(new RegExp(`:${item}$`));
+        }),
+      );
+      const text = expect.stringMatching(message) as string;
+      expect(await failure).toMatchObject([
+        { code: "STATE_MACHINE", message: text, cause: { code: "CALLBACK_FAILED" } },
+        1,
+      ]);
+      const items = groups.findIndex((_group, i) => i !== leader && running[i]?.leaderOf(1) === running[i]?.id);
+      expect(groups[items]?.items.toSorted()).toEqual(["first", ...lists.flat()].toSorted());
+    },
+  );
 
   test("a client of another kind asks for a snapshot of a callback alone: an error to it, and the group goes on", async () => {
     const nodes = await PaxosNodes.start();
