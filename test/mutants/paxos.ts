@@ -197,6 +197,14 @@ const phase2: readonly Mutant[] = [
     note: "the same proposer must lead twice, and an answer be late by all that is in between",
   },
   {
+    name: "paxos-own-votes-of-an-earlier-leadership",
+    row: "Paxos",
+    mistake: "own votes of an earlier leadership count in this one, once they are durable",
+    edits: [[STATE, "    this.#pendingVotes.length = 0;\n", ""]],
+    scripts: proposer,
+    note: "the same server must lead twice, with a disk that is slow in between; one seed of several thousand",
+  },
+  {
     name: "paxos-refusal-counts",
     row: "Paxos",
     mistake: "a refusal counts as a vote where it names the ballot in which the leader came back",
@@ -256,6 +264,14 @@ const learning: readonly Mutant[] = [
     mistake: "a leader answers reads without asking whether it still leads",
     edits: [[BARRIER, "if (hasLease(state)) {", "if (state.isLeader()) {"]],
     swarm: 1000,
+  },
+  {
+    name: "paxos-restart-forgets-the-lease",
+    row: "37, S51",
+    mistake: "an acceptor that restarts promises at once, though its leader may read under a lease",
+    edits: [[STATE, "    if (this.config.leaseReads && promised > 0) this.lastLeaderContact = this.now;\n", ""]],
+    scripts: acceptor,
+    note: "needs lease reads, an acceptor that restarts within the lease, and a reader at the leader that was cut off",
   },
 ];
 

@@ -15,8 +15,8 @@ class Acceptor {
   #requests = 0;
   #written = 0;
 
-  constructor(stored: StoredState = EMPTY) {
-    const config = { ...defaultReplicaConfig, preVote: false };
+  constructor(stored: StoredState = EMPTY, { leaseReads = false } = {}) {
+    const config = { ...defaultReplicaConfig, preVote: false, leaseReads };
     this.core = new PaxosCore({ me: 0, voters: VOTERS, config, random: new SeededRandom(1), stored, now: 0 });
   }
 
@@ -129,4 +129,20 @@ test("a restarted proposer never uses a ballot again", () => {
   acceptor.core.step(5000, { type: "tick" });
   expect(acceptor.core.state.role).toBe("candidate");
   expect(acceptor.core.state.term).toBe(12);
+});
+
+test("S51: with leases, an acceptor that starts again protects the leader whom it may just have promised one", () => {
+  const stored = { ...EMPTY, hardState: { term: 4, votedFor: null } };
+  const grants = (acceptor: Acceptor, now: number): boolean => {
+    acceptor.core.step(now, { type: "request", request: 1, message: prepare(8) });
+    const reply = acceptor.core.takeEffects().find((effect) => effect.type === "reply");
+    return reply?.type === "reply" && reply.message.type === "prepareReply" && reply.message.granted;
+  };
+  const { electionTimeoutMinMs } = defaultReplicaConfig;
+  const acceptor = new Acceptor(stored, { leaseReads: true });
+  expect(grants(acceptor, electionTimeoutMinMs - 1)).toBe(false);
+  expect(grants(acceptor, electionTimeoutMinMs)).toBe(true);
+  expect(grants(new Acceptor(stored), 0)).toBe(true);
+  // One that has never promised anything has promised no lease.
+  expect(grants(new Acceptor(EMPTY, { leaseReads: true }), 0)).toBe(true);
 });

@@ -167,3 +167,24 @@ test("votes in an earlier ballot of its own count for nothing in this one", () =
   proposer.core.step(9000, { type: "reply", from: 1, message: { ...answer, ballot: 6 } });
   expect(proposer.core.state.commitIndex).toBe(1);
 });
+
+test("its own vote under an earlier leadership counts for nothing in this one, however late it is durable", () => {
+  const proposer = new Proposer();
+  proposer.persisted();
+  proposer.promise(1, [vote(1, 1, "a")]);
+  const late = proposer.core.state.lastWrite;
+  const answer = { type: "acceptReply", seq: 0, readContext: 0, first: 1, count: 1, commitIndex: 0 } as const;
+  proposer.core.step(5000, { type: "reply", from: 1, message: { ...answer, ballot: 4, count: 0 } });
+  // The vote in ballot 3 is on the disk now; nobody is led by it any more.
+  proposer.core.step(5000, { type: "persisted", write: late });
+  proposer.core.step(9000, { type: "tick" });
+  proposer.core.step(9000, { type: "persisted", write: proposer.core.state.lastWrite });
+  const promise = { requestBallot: 6, probe: false, granted: true, commitIndex: 0, votes: [], next: 0 } as const;
+  proposer.core.step(9000, { type: "reply", from: 2, message: { type: "prepareReply", ballot: 6, ...promise } });
+  expect(proposer.core.state.role).toBe("leader");
+  // That in ballot 6 is not durable yet, and server 1 alone is no majority.
+  proposer.core.step(9000, { type: "reply", from: 1, message: { ...answer, ballot: 6 } });
+  expect(proposer.core.state.commitIndex).toBe(0);
+  proposer.core.step(9000, { type: "persisted", write: proposer.core.state.lastWrite });
+  expect(proposer.core.state.commitIndex).toBe(1);
+});
