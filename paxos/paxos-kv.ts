@@ -110,6 +110,11 @@ class Store implements PaxosKV {
           const top = await this.#look(key, signal);
           if (top.proposal !== null && (await this.#settle(key, top, signal)) === null) continue;
           const version = top.version + 1;
+          if (!Number.isSafeInteger(version)) {
+            throw new InvalidArgumentError(
+              `${JSON.stringify(key)} has the highest version that there is, and no next one`,
+            );
+          }
           proposer = this.#proposer(key, version);
           const outcome = await orTrimmed(proposer.runPaxos(copy, { signal }));
           if (outcome?.ours) return version;

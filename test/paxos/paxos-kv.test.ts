@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 
 import type { ClientEnd } from "../../labrpc/index.js";
+import { encode, EncodeError } from "../../runtime/index.js";
 import { makePaxosKV, Proposer, type PaxosKV } from "../../paxos/index.js";
 import { METHODS } from "../../paxos/messages.js";
 import { simulate, type SimRuntime } from "../../sim/index.js";
@@ -303,6 +304,36 @@ describe("PaxosKV", () => {
       await expect(cut).rejects.toMatchObject({ code: "TIMEOUT", maybeApplied: true });
       const kv = makePaxosKV(cluster.ends(), { runtime });
       expect(await kv.latest("k")).toEqual({ version: 0, value: "a" });
+    }));
+
+  test("what is too large to be sent to anybody has certainly not happened", () =>
+    inShop(async ({ cluster, runtime, kv }) => {
+      // As an end over TCP refuses what fits into no frame.
+      const narrow = cluster.ends().map((end): ClientEnd => ({
+        call: (method, args) => {
+          const { length } = encode(args, "args");
+          if (length <= 1000) return end.call(method, args);
+          return Promise.reject(new EncodeError(`args take ${length} bytes, and 1000 are allowed`));
+        },
+      }));
+      const small = makePaxosKV(narrow, { runtime });
+      const large = new Uint8Array(2000);
+      await expect(small.set("k", 0, large)).rejects.toMatchObject({ code: "ENCODE" });
+      await expect(small.put("k", large)).rejects.toMatchObject({ code: "ENCODE" });
+      expect(await kv.latest("k")).toBeNull();
+      // One acceptor could be reached: it has voted.
+      const mixed = makePaxosKV([cluster.ends()[0]!, ...narrow.slice(1)], { runtime });
+      await expect(mixed.set("k", 0, large)).rejects.toMatchObject({ code: "QUORUM_FAILED", maybeApplied: true });
+    }));
+
+  test("after the highest version there is no next one", () =>
+    inShop(async ({ kv }) => {
+      await kv.set("k", Number.MAX_SAFE_INTEGER, "last");
+      await expect(kv.put("k", "more")).rejects.toMatchObject({
+        code: "INVALID_ARGUMENT",
+        message: '"k" has the highest version that there is, and no next one',
+      });
+      expect(await kv.latest("k")).toEqual({ version: Number.MAX_SAFE_INTEGER, value: "last" });
     }));
 
   test("wrong arguments are refused before anything is sent", () =>
