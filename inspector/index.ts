@@ -1,8 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 
 import { KvraftError } from "../runtime/index.js";
 import type { RunRecord } from "../sim/index.js";
+import { writeText } from "./files.js";
 
+export { checkWritable, notWritable, writeText } from "./files.js";
 export { recordLines } from "./lines.js";
 export { recordPlan, type RecordedRun, type RecordPlanOptions } from "./recording.js";
 
@@ -29,9 +31,12 @@ export function inspectorHtml(record: RunRecord, template: string = builtTemplat
   return template.slice(0, at) + json + template.slice(at);
 }
 
-/** Writes the page to a file. */
+/**
+ * Writes the page to a file.
+ * @throws InvalidArgumentError where that cannot be written.
+ */
 export function writeInspector(file: string, record: RunRecord): void {
-  writeFileSync(file, inspectorHtml(record));
+  writeText(file, inspectorHtml(record));
 }
 
 /** Beside this module in a built package; in the sources, where the build puts it. */

@@ -3,5 +3,5 @@ export { Progress } from "./progress.js";
 export { readPlan } from "./read-plan.js";
 export { parseSeedList } from "./seed-list.js";
 export { shrinkPlan, type Shrunk, type ShrinkOptions } from "./shrink.js";
-export { sweep, writePage, writePlan, type SweepOptions, type SweepReport } from "./sweep.js";
-export { describePlan, replayCommand } from "./words.js";
+export { makeFolder, sweep, writePage, writePlan, type SweepOptions, type SweepReport } from "./sweep.js";
+export { describePlan, describeStop, replayCommand } from "./words.js";

@@ -14,6 +14,8 @@ export interface Shrunk {
   readonly plan: Plan;
   readonly outcome: Outcome;
   readonly runs: number;
+  /** No: `maxRuns` or `signal` ended it, and more could perhaps be left out. */
+  readonly isDone: boolean;
 }
 
 const DEFAULT_MAX_RUNS = 3000;
@@ -57,7 +59,7 @@ class Shrinker {
       await this.#reduce(operationsOf(this.#plan), (operations) => withOperations(this.#plan, operations));
       for (const plainer of PLAINER) await this.#try(plainer(this.#plan));
     }
-    return { plan: this.#plan, outcome: this.#outcome, runs: this.#runs };
+    return { plan: this.#plan, outcome: this.#outcome, runs: this.#runs, isDone: !this.#isOver };
   }
 
   get #isOver(): boolean {

@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-import { recordPlan, writeInspector } from "../inspector/index.js";
+import { checkWritable, notWritable, recordPlan, writeInspector, writeText } from "../inspector/index.js";
+import { KvraftError } from "../runtime/index.js";
 import { drawPlan, ENGINES, type EngineName, type Outcome, type Plan } from "../sim/swarm/index.js";
 import { runSeeds, STUCK } from "./pool.js";
 import { Tally } from "./tally.js";
@@ -20,7 +21,7 @@ export interface SweepOptions {
   readonly seconds: number;
   /** No more seeds are begun after so many failures. */
   readonly maxFailures: number;
-  /** Where plans and pages of failures go, and the summary. */
+  /** Where plans and pages of failures go, and the summary: a folder that `makeFolder` has made. */
   readonly dir: string;
   /** What is swept: a commit or a version. */
   readonly code: string;
@@ -36,6 +37,25 @@ export interface SweepReport {
   /** Seeds a second from the middle of the sweep on: by then V8 has compiled what runs. 0: it did not get so far. */
   readonly warmRate: number;
   readonly summaryFile: string;
+  /** What that file holds. */
+  readonly summary: Readonly<Record<string, unknown>>;
+  /** Why not all files could be written; null where they were. */
+  readonly unwritten: KvraftError | null;
+}
+
+const SUMMARY = "summary.json";
+
+/**
+ * Makes the folder of a sweep: better before the first seed than after the last one.
+ * @throws InvalidArgumentError where no file can be written in it
+ */
+export function makeFolder(name: string, dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (error) {
+    throw notWritable(`${name} ${dir}`, error);
+  }
+  checkWritable(name, join(dir, SUMMARY));
 }
 
 function* seedsOf({ also, firstSeed, count }: SweepOptions): Generator<number> {
@@ -69,9 +89,7 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
   const ended = performance.now();
   const seconds = (ended - begun) / 1000;
   const warmRate = middle === undefined ? 0 : (1000 * (tally.seeds - middle.seeds)) / (ended - middle.at);
-  mkdirSync(options.dir, { recursive: true });
-  for (const outcome of tally.failures) await keepFailure(outcome, options);
-  const summaryFile = join(options.dir, "summary.json");
+  const summaryFile = join(options.dir, SUMMARY);
   const { code, engine, firstSeed, count, workers, checkDeterminism } = options;
   const head = {
     code,
@@ -84,8 +102,17 @@ export async function sweep(options: SweepOptions): Promise<SweepReport> {
     seedsPerSecond: tally.seeds / seconds,
     warmSeedsPerSecond: warmRate,
   };
-  writeFileSync(summaryFile, `${JSON.stringify({ ...head, ...tally.toJson() }, null, 2)}\n`);
-  return { tally, seconds, warmRate, summaryFile };
+  const summary = { ...head, ...tally.toJson() };
+  let unwritten: KvraftError | null = null;
+  try {
+    writeText(summaryFile, `${JSON.stringify(summary, null, 2)}\n`);
+    for (const outcome of tally.failures) await keepFailure(outcome, options);
+  } catch (error) {
+    // For instance a disk that is full by now. What the sweep has found is not lost for that.
+    if (!(error instanceof KvraftError)) throw error;
+    unwritten = error;
+  }
+  return { tally, seconds, warmRate, summaryFile, summary, unwritten };
 }
 
 async function keepFailure({ seed, violation }: Outcome, { dir, engine }: SweepOptions): Promise<void> {
@@ -97,7 +124,7 @@ async function keepFailure({ seed, violation }: Outcome, { dir, engine }: SweepO
 }
 
 export function writePlan(file: string, plan: Plan): void {
-  writeFileSync(file, `${JSON.stringify(plan, null, 2)}\n`);
+  writeText(file, `${JSON.stringify(plan, null, 2)}\n`);
 }
 
 /** Runs the plan once more and writes the inspector's page of it. */

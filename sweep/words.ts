@@ -1,4 +1,5 @@
 import type { FaultKind, Outcome, Plan } from "../sim/swarm/index.js";
+import type { Shrunk } from "./shrink.js";
 
 /** What a plan is made of, in a line. */
 export function describePlan(plan: Plan): string {
@@ -32,4 +33,13 @@ export function failureLine({ seed, violation }: Outcome, plan: Plan, code: stri
 
 export function replayCommand({ engine = "raft", seed }: Pick<Plan, "engine" | "seed">): string {
   return `npx kvraft sweep ${engine === "raft" ? "" : `--engine ${engine} `}--replay ${seed}`;
+}
+
+/** A line where shrinking ended before all was tried, else nothing; `before` is the plan that it began with. */
+export function describeStop({ plan, runs, isDone }: Shrunk, before: Plan, planFile: string): string {
+  if (isDone) return "";
+  const stopped = `stopped after ${runs.toLocaleString("en-US")} runs`;
+  // The same runs again would come to the same end.
+  if (plan === before) return `${stopped}, in which nothing smaller broke the same rule\n`;
+  return `${stopped}, before all was tried; to go on from here: npx kvraft sweep --shrink ${planFile}\n`;
 }

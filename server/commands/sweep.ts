@@ -1,17 +1,19 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Option, type Command } from "commander";
 
-import { recordLines, recordPlan, writeInspector } from "../../inspector/index.js";
-import { KvraftError } from "../../runtime/index.js";
-import { ENGINE_NAMES, testOfPlan, type EngineName, type Outcome } from "../../sim/swarm/index.js";
+import { checkWritable, recordLines, recordPlan, writeInspector, writeText } from "../../inspector/index.js";
+import { InvalidArgumentError, KvraftError } from "../../runtime/index.js";
+import { ENGINE_NAMES, testOfPlan, type EngineName, type Outcome, type Plan } from "../../sim/swarm/index.js";
 import {
   describePlan,
+  describeStop,
   judgePlan,
+  makeFolder,
   parseSeedList,
   Progress,
   readPlan,
@@ -23,6 +25,7 @@ import {
 } from "../../sweep/index.js";
 import { wholeNumber } from "./options.js";
 import { Exit, run, type Outside } from "./outside.js";
+import { checkModes, isGiven } from "./sweep-modes.js";
 
 interface SweepFlags {
   readonly engine: EngineName;
@@ -75,13 +78,18 @@ export function sweepCommand(program: Command, outside: Outside): void {
     .option("--to <file>", "with --shrink: where to write the test (default seed-N.test.ts)")
     .option("--quiet", "with --replay: the verdict alone")
     .option("--json", "print the summary, or the outcome, as one JSON object")
-    .addHelpText("after", "\nExit codes: 0 no rule was broken, 1 one was, 2 wrong options or an unreadable file");
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 no rule was broken, 1 one was, 2 wrong options, or a file that cannot be read or written",
+    );
   command.action(async () => {
     const flags = command.opts<SweepFlags>();
     const { json = false, replay, shrink } = flags;
     await run(outside, json, () => {
-      if (replay !== undefined) return replayOne(replay, flags, outside);
-      if (shrink !== undefined) return shrinkOne(shrink, flags, outside);
+      checkModes(command);
+      const planOf = (source: string): Plan => readPlanOf(source, flags.engine, isGiven(command, "engine"));
+      if (replay !== undefined) return replayOne(planOf(replay), replay, flags, outside);
+      if (shrink !== undefined) return shrinkOne(planOf(shrink), flags, outside);
       return sweepMany(flags, outside);
     });
   });
@@ -89,6 +97,7 @@ export function sweepCommand(program: Command, outside: Outside): void {
 
 async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<number> {
   const also = flags.also === undefined ? [] : readSeedList(flags.also, flags.engine);
+  makeFolder("--dir", flags.dir);
   const firstSeed = flags.today === true ? seedOfToday() : flags.from;
   const progress = new Progress(flags.seeds + also.length, err, process.stderr.isTTY);
   const stop = new AbortController();
@@ -99,7 +108,7 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
       const more = also.length === 0 ? "" : `, and ${also.length} that failed once`;
       out(`seeds ${firstSeed} to ${firstSeed + flags.seeds - 1}${more}, on ${flags.workers} threads\n`);
     }
-    const { tally, seconds, warmRate, summaryFile } = await sweep({
+    const { tally, seconds, warmRate, summaryFile, summary, unwritten } = await sweep({
       ...{
         engine: flags.engine,
         firstSeed,
@@ -119,7 +128,7 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
     });
     progress.clear();
     if (flags.json === true) {
-      out(`${JSON.stringify(JSON.parse(readFileSync(summaryFile, "utf8")))}\n`);
+      out(`${JSON.stringify(summary)}\n`);
     } else {
       if (flags.coverage === true) out(`${tally.coverageLines().join("\n")}\n`);
       const { neverReached, failures, seeds, simulatedMs, operations } = tally;
@@ -129,8 +138,13 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
           `${warmRate > 0 ? ` (${Math.round(warmRate)} in the second half)` : ""}; ` +
           `${hours} simulated hours, ${operations} operations\n` +
           `never reached: ${neverReached.length === 0 ? "nothing" : neverReached.join(", ")}\n` +
-          `${failures.length === 0 ? "no rule was broken" : `${failures.length} FAILED`}; summary in ${summaryFile}\n`,
+          `${failures.length === 0 ? "no rule was broken" : `${failures.length} FAILED`}; ` +
+          `${unwritten === null ? `summary in ${summaryFile}` : "not all of it could be written"}\n`,
       );
+    }
+    if (unwritten !== null) {
+      err(`kvraft: ${unwritten.message} [${unwritten.code}]\n`);
+      return Exit.usage;
     }
     return tally.failures.length === 0 ? Exit.ok : Exit.no;
   } finally {
@@ -138,8 +152,16 @@ async function sweepMany(flags: SweepFlags, { out, err }: Outside): Promise<numb
   }
 }
 
-async function replayOne(source: string, flags: SweepFlags, { out }: Outside): Promise<number> {
-  const plan = readPlan(source, flags.engine);
+/** A file has its own engine: who asks for another one has taken the wrong file. */
+function readPlanOf(source: string, engine: EngineName, isGivenEngine: boolean): Plan {
+  const plan = readPlan(source, engine);
+  const { engine: own = "raft" } = plan;
+  if (!isGivenEngine || own === engine) return plan;
+  throw new InvalidArgumentError(`--engine ${engine} does not go with ${source}, which is a plan for ${own}`);
+}
+
+async function replayOne(plan: Plan, source: string, flags: SweepFlags, { out }: Outside): Promise<number> {
+  if (flags.inspect !== undefined) checkWritable("--inspect", flags.inspect);
   const isSeed = /^\d+$/.test(source);
   const replay = isSeed ? replayCommand(plan) : `npx kvraft sweep --replay ${source}`;
   const outcome = flags.checkDeterminism === true ? await judgePlan(plan, { checkDeterminism: true }) : await tell();
@@ -157,8 +179,8 @@ async function replayOne(source: string, flags: SweepFlags, { out }: Outside): P
   return outcome.ok ? Exit.ok : Exit.no;
 }
 
-async function shrinkOne(source: string, flags: SweepFlags, { out, err }: Outside): Promise<number> {
-  const before = readPlan(source, flags.engine);
+async function shrinkOne(before: Plan, flags: SweepFlags, { out, err }: Outside): Promise<number> {
+  const { testFile, planFile } = shrinkTargets(before, flags);
   const shrunk = await shrinkPlan(before, {
     onSmaller: (plan, runs) => err(`after ${runs} runs: ${describePlan(plan)}\n`),
   });
@@ -166,18 +188,33 @@ async function shrinkOne(source: string, flags: SweepFlags, { out, err }: Outsid
     out(`seed ${before.seed} breaks no rule: there is nothing to make smaller\n`);
     return Exit.ok;
   }
-  const { plan, outcome, runs } = shrunk;
-  const file = flags.to ?? `seed-${before.seed}.test.ts`;
+  const { plan, outcome } = shrunk;
   const name = `seed ${before.seed}, made smaller: ${outcome.violation?.rule}`;
-  writeFileSync(file, testOfPlan(plan, name, outcome));
-  const planFile = `${file.replace(/(\.test)?\.ts$/, "")}.json`;
+  writeText(testFile, testOfPlan(plan, name, outcome));
   writePlan(planFile, plan);
   if (flags.inspect !== undefined) await writePage(flags.inspect, plan, `npx kvraft sweep --replay ${planFile}`);
   out(
-    `${verdict(outcome)}\n${runs} runs; what is left: ${describePlan(plan)}\n` +
-      `a test for test/swarm/ is in ${file}, the plan in ${planFile}\n`,
+    `${verdict(outcome)}\n${shrunk.runs} runs; what is left: ${describePlan(plan)}\n` +
+      `a test for test/swarm/ is in ${testFile}, the plan in ${planFile}\n${describeStop(shrunk, before, planFile)}`,
   );
   return Exit.no;
+}
+
+/** Where the smaller run goes; that it can go there is known before shrinking, which takes minutes, begins. */
+function shrinkTargets({ seed }: Plan, { to, inspect }: SweepFlags): { testFile: string; planFile: string } {
+  const testFile = to ?? `seed-${seed}.test.ts`;
+  if (!testFile.endsWith(".ts")) {
+    throw new InvalidArgumentError(`--to ${testFile}: what is written is a test; its name must end in .test.ts or .ts`);
+  }
+  const planFile = `${testFile.replace(/(\.test)?\.ts$/, "")}.json`;
+  checkWritable(to === undefined ? "the test" : "--to", testFile);
+  checkWritable("the plan", planFile);
+  if (inspect === undefined) return { testFile, planFile };
+  if ([testFile, planFile].some((file) => resolve(file) === resolve(inspect))) {
+    throw new InvalidArgumentError(`--inspect ${inspect}: the test and the plan go to ${testFile} and ${planFile}`);
+  }
+  checkWritable("--inspect", inspect);
+  return { testFile, planFile };
 }
 
 function verdict({ seed, violation, hash, events, simulatedMs, operations, unanswered }: Outcome): string {

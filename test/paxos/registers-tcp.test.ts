@@ -9,7 +9,8 @@ import { makePaxosKV, Proposer, startAcceptor, type Ballot } from "../../paxos/i
 import { METHODS } from "../../paxos/messages.js";
 import { openStorage, type DurableStorage } from "../../server/storage/index.js";
 import { connectTo, listen, type TcpEnd, type TransportServer } from "../../server/transport/index.js";
-import { CLUSTER, freePort, runtime, timed } from "../transport/world.js";
+import { freePorts } from "../harness/nodes.js";
+import { CLUSTER, runtime, timed } from "../transport/world.js";
 
 const limits = { timeoutMs: 10_000 };
 
@@ -48,7 +49,7 @@ class TcpAcceptors implements AsyncDisposable {
   }
 
   static async start(): Promise<TcpAcceptors> {
-    const acceptors = new TcpAcceptors([await freePort(), await freePort(), await freePort()]);
+    const acceptors = new TcpAcceptors(await freePorts(3));
     for (const i of [0, 1, 2]) await acceptors.start(i);
     return acceptors;
   }

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 
 import { drawPlan, PAXOS_MARKS, testOfPlan, type Outcome, type Plan } from "../../sim/swarm/index.js";
-import { parseSeedList, readPlan, shrinkPlan } from "../../sweep/index.js";
+import { parseSeedList, readPlan, shrinkPlan, type Shrunk } from "../../sweep/index.js";
 import { DETERMINISM, judgePlan } from "../../sweep/judge.js";
 import { runSeeds } from "../../sweep/pool.js";
 import { Tally } from "../../sweep/tally.js";
-import { failureLine } from "../../sweep/words.js";
+import { describeStop, failureLine } from "../../sweep/words.js";
 import { kvraft } from "../harness/command-line.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kvraft-sweep-"));
@@ -128,6 +128,8 @@ describe("shrinking", () => {
     expect(shrunk?.plan.faults.map(({ kind }) => kind)).toEqual(["crashLeader"]);
     expect(kindsOf(shrunk?.plan as Plan)).toHaveLength(2);
     expect(shrunk?.runs).toBe(runs);
+    expect(shrunk?.isDone).toBe(true);
+    expect(describeStop(shrunk as Shrunk, plan, "p.json")).toBe("");
     expect(shrunk?.plan.clients).toHaveLength(plan.clients.length);
   });
 
@@ -145,6 +147,29 @@ describe("shrinking", () => {
     const shrunk = await shrinkPlan(plan, { maxRuns: 10, run: async (candidate) => broken(candidate) });
     expect(shrunk?.runs).toBeLessThanOrEqual(11);
     expect(await shrinkPlan(plan, { run: async () => good })).toBeNull();
+  });
+
+  test("says that its budget has ended it, and how to go on", async () => {
+    const plan = rich();
+    const run = async (candidate: Plan): Promise<Outcome> =>
+      candidate.faults.some(({ kind }) => kind === "crashLeader") ? broken(candidate) : good;
+    const shrunk = (await shrinkPlan(plan, { maxRuns: 12, run })) as Shrunk;
+    expect([shrunk.isDone, shrunk.runs]).toEqual([false, 12]);
+    expect(describeStop(shrunk, plan, "seed-9.json")).toBe(
+      "stopped after 12 runs, before all was tried; to go on from here: npx kvraft sweep --shrink seed-9.json\n",
+    );
+    const more = (await shrinkPlan(shrunk.plan, { run })) as Shrunk;
+    expect(more.isDone).toBe(true);
+    expect(more.plan.faults.length).toBeLessThan(shrunk.plan.faults.length);
+    // Nothing can be left out: it would be told in vain to try the same again.
+    const firm = async (candidate: Plan): Promise<Outcome> => (candidate === plan ? broken(candidate) : good);
+    const same = (await shrinkPlan(plan, { maxRuns: 3000, run: firm })) as Shrunk;
+    expect([same.plan === plan, same.isDone]).toEqual([true, true]);
+    const stopped = (await shrinkPlan(plan, { maxRuns: 5, run: firm })) as Shrunk;
+    expect(describeStop(stopped, plan, "seed-9.json")).toBe(
+      "stopped after 5 runs, in which nothing smaller broke the same rule\n",
+    );
+    expect(describeStop({ ...shrunk, runs: 3000 }, plan, "p.json")).toContain("stopped after 3,000 runs, ");
   });
 
   test("the test it writes holds the plan", () => {

@@ -20,7 +20,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   "server/storage": ["runtime", "raft", "kvraft"],
   "sim/swarm": ["runtime", "labrpc", "replica", "raft", "paxos", "kvraft", "sim", "server/storage"],
   inspector: ["runtime", "sim", "sim/swarm"],
-  sweep: ["runtime", "sim/swarm", "inspector"],
+  sweep: ["runtime", "replica", "sim/swarm", "inspector"],
   server: ["runtime", "labrpc", "raft", "paxos", "kvraft", "sim", "server/storage", "sim/swarm", "inspector", "sweep"],
   demo: ["runtime", "labrpc", "raft", "kvraft", "sim", "inspector"],
   /** The package's own door: index.ts at the top. */
