@@ -1,5 +1,5 @@
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 import { checkWritable, notWritable, recordPlan, writeInspector, writeText } from "../inspector/index.js";
 import { KvraftError } from "../runtime/index.js";
@@ -51,11 +51,18 @@ const SUMMARY = "summary.json";
  */
 export function makeFolder(name: string, dir: string): void {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeAll(dir);
   } catch (error) {
     throw notWritable(`${name} ${dir}`, error);
   }
   checkWritable(name, join(dir, SUMMARY));
+}
+
+/** `recursive` of Node 20 never returns where a folder that is there takes no other one, as /proc does. */
+function makeAll(dir: string): void {
+  if (existsSync(dir) && statSync(dir).isDirectory()) return;
+  if (!existsSync(dirname(dir))) makeAll(dirname(dir));
+  mkdirSync(dir);
 }
 
 function* seedsOf({ also, firstSeed, count }: SweepOptions): Generator<number> {

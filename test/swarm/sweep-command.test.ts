@@ -40,6 +40,8 @@ describe("what cannot be written is found out before the first run", () => {
     );
     const below = inFolder("file", "below");
     expectRefusal(await command(...small, "--dir", below), `--dir ${below} cannot be written: ENOTDIR`);
+    // No folder can be made there, by nobody.
+    expectRefusal(await command(...small, "--dir", "/proc/kvraft"), "--dir /proc/kvraft cannot be written: E");
     mkdirSync(inFolder("taken", "summary.json"), { recursive: true });
     const taken = inFolder("taken", "summary.json");
     expectRefusal(await command(...small, "--dir", inFolder("taken")), `--dir ${taken} cannot be written: EISDIR`);
