@@ -6,6 +6,7 @@ import type { Handler } from "../../labrpc/index.js";
 import { realRuntime } from "../../runtime/index.js";
 import { connectTo, listen } from "../../server/transport/index.js";
 import type { ConnectOptions, ListenOptions, Logger, TcpEnd, TransportServer } from "../../server/transport/index.js";
+import { freePorts } from "../harness/nodes.js";
 
 export const runtime = realRuntime();
 export const CLUSTER = "test-cluster";
@@ -94,10 +95,8 @@ function closed(server: NetServer): Promise<void> {
 
 /** A port on which nobody listens. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await bound(server);
-  await closed(server);
-  return port;
+  const [port] = await freePorts(1);
+  return port as number;
 }
 
 /** Stands between caller and server; what the caller sends can be slowed down, and both directions can be stopped. */
