@@ -1,7 +1,7 @@
-import { closeSync, openSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { inspectorHtml } from "../inspector/index.js";
+import { checkWritable, inspectorHtml } from "../inspector/index.js";
 import type { Outside } from "./display.js";
 import { parseOptions, UsageExit, type DemoOptions } from "./options.js";
 import { runDemo } from "./run.js";
@@ -47,9 +47,9 @@ function parseCommandLine(): DemoOptions {
     const file = options[name];
     if (file === undefined) continue;
     try {
-      closeSync(openSync(file, "a"));
+      checkWritable(`--${name}`, file);
     } catch (error) {
-      throw new UsageExit(`error: option '--${name} <file>' cannot be written: ${(error as Error).message}\n`, 2);
+      throw new UsageExit(`error: ${(error as Error).message}\n`, 2);
     }
   }
   return options;

@@ -1,4 +1,4 @@
-import { EncodeError, InvalidArgumentError } from "../runtime/index.js";
+import { InvalidArgumentError } from "../runtime/index.js";
 import type { Clock } from "../runtime/index.js";
 import type { ClientEnd } from "../labrpc/index.js";
 import { BadMessageError } from "../replica/index.js";
@@ -81,16 +81,13 @@ export class Acceptors {
 
   /**
    * The replies, none of which says that the register was trimmed.
-   * @throws TrimmedError; EncodeError where nothing could be sent; QuorumFailedError where errors alone make a quorum impossible: they are of programs, not of
+   * @throws TrimmedError; QuorumFailedError where errors alone make a quorum impossible: they are of programs, not of
    * networks, and do not pass.
    */
   untrimmed<Reply>(register: string, answers: Answers<Reply | Trimmed>, maybeApplied: boolean): Reply[] {
     const { replies, errors } = answers;
     const trimmed = replies.find(isTrimmed);
     if (trimmed) throw new TrimmedError(register, trimmed.trimmedBelow, maybeApplied);
-    // What is too large for every way to an acceptor has been sent on none.
-    const [first] = errors;
-    if (errors.length === this.ends.length && errors.every((error) => error instanceof EncodeError)) throw first;
     if (this.ends.length - errors.length < this.quorum) {
       throw new QuorumFailedError(errors, this.ends.length, maybeApplied);
     }

@@ -34,8 +34,8 @@ let sawNegativeZero = false;
  * as any of its slices.
  *
  * @throws EncodeError for everything that would not arrive as it was: functions, symbols, bigints outside of -2^63 to
- * 2^64 - 1, class instances (Date, Map and Set among them), undefined inside an object or array, strings with half a surrogate pair, `__proto__`
- * and symbol keys, values that contain themselves, more than 100 levels.
+ * 2^64 - 1, class instances (Date, Map and Set among them), undefined inside an object or array, strings with half a
+ * surrogate pair, `__proto__` and symbol keys, values that contain themselves, more than 100 levels.
  */
 export function encode(value: unknown, what = "value"): Uint8Array {
   sawNegativeZero = false;

@@ -34,7 +34,7 @@ function isReplication(name: string): boolean {
   return name.startsWith("AppendEntries") || name.startsWith("Accept");
 }
 
-/** Whether a leader asks with this message for more than votes: only those who still follow it answer. */
+/** Whether it is a leader's message to one of the others, whose answers show that they still follow it. */
 export function isRound(message: Message): boolean {
   return message.request === null && isReplication(MESSAGE_KINDS[message.kind] ?? "other");
 }
